@@ -1,0 +1,30 @@
+#define _GNU_SOURCE
+#include "CLinux.h"
+
+#include <fcntl.h>
+#include <linux/openat2.h>
+#include <string.h>
+#include <sys/ioctl.h>
+#include <sys/syscall.h>
+#include <sys/sysmacros.h>
+#include <sys/wait.h>
+#include <unistd.h>
+
+int stave_openat2(int dirfd, const char *path, uint64_t flags, uint64_t mode, uint64_t resolve) {
+    struct open_how how;
+    memset(&how, 0, sizeof how);
+    how.flags = flags;
+    how.mode = mode;
+    how.resolve = resolve;
+    return (int)syscall(SYS_openat2, dirfd, path, &how, sizeof how);
+}
+
+int stave_openat(int dirfd, const char *path, int flags, mode_t mode) { return openat(dirfd, path, flags, mode); }
+int stave_fcntl(int fd, int command, long argument) { return fcntl(fd, command, argument); }
+int stave_ioctl(int fd, unsigned long request, void *argument) { return ioctl(fd, request, argument); }
+unsigned stave_major(uint64_t device) { return major(device); }
+unsigned stave_minor(uint64_t device) { return minor(device); }
+uint64_t stave_makedev(unsigned maj, unsigned min) { return makedev(maj, min); }
+int stave_wexitstatus(int status) { return WEXITSTATUS(status); }
+int stave_wifexited(int status) { return WIFEXITED(status); }
+int stave_wtermsig(int status) { return WTERMSIG(status); }
