@@ -10,6 +10,14 @@ let swift: [SwiftSetting] = [
   .treatAllWarnings(as: .error),
 ]
 
+let c: [CSetting] = [.unsafeFlags(["-std=gnu11", "-Wall", "-Wextra", "-Werror"])]
+
+/// libcrypto statically (only SHA-256 is pulled in). A release is not position-independent: relocating it costs a
+/// millisecond at every start.
+let executableLinking: [LinkerSetting] = [
+  .unsafeFlags(["-Xlinker", "-Bstatic", "-lcrypto", "-Xlinker", "-Bdynamic"])
+]
+
 /// A Swift module of ours: its name, the modules it may import, and what comes from other packages.
 func module(
   _ name: String, _ imports: [String] = [], packages: [Target.Dependency] = []
@@ -25,10 +33,10 @@ func library(_ name: String) -> Target {
   .systemLibrary(name: name, path: "Sources/Libs/\(name)")
 }
 
-func tests(_ name: String, _ imports: [String], resources: [Resource] = []) -> Target {
+func tests(_ name: String, _ imports: [String]) -> Target {
   .testTarget(
-    name: name, dependencies: imports.map { .byName(name: $0) }, resources: resources,
-    swiftSettings: swift)
+    name: name, dependencies: imports.map { .byName(name: $0) }, swiftSettings: swift,
+    linkerSettings: executableLinking)
 }
 
 let package = Package(
@@ -42,7 +50,34 @@ let package = Package(
     library("CSeccomp"),
 
     module("Core", ["CCrypto"]),
-    .target(name: "CLinux", cSettings: [.unsafeFlags(["-Wall", "-Wextra", "-Werror"])]),
+    module("Dockerfile", ["Core"]),
+    module("Graph", ["Core", "Dockerfile"]),
+
+    .target(name: "CLinux", cSettings: c),
     module("Linux", ["Core", "CLinux"]),
+
+    module("FileTree", ["Core", "Linux", "CArchive", "CZlib", "CZstd", "CISAL"]),
+    module(
+      "Store", ["Core", "Linux", "FileTree"], packages: [.product(name: "GRDB", package: "GRDB.swift")]),
+    .target(name: "CSandbox", cSettings: c),
+    module("Sandbox", ["Core", "Linux", "CSandbox", "CSeccomp"]),
+
+    module("Builder", ["Core", "Linux", "Dockerfile", "Graph", "FileTree", "Store", "Sandbox"]),
+    module(
+      "Engine", ["Core", "Linux", "Dockerfile", "Graph", "FileTree", "Store", "Sandbox", "Builder"]),
+    module("CLI", ["Core", "Linux", "Engine"]),
+    .executableTarget(
+      name: "stave", dependencies: ["CLI"], swiftSettings: swift, linkerSettings: executableLinking),
+
+    tests("HouseTests", []),
+    tests("CoreTests", ["Core"]),
+    tests("DockerfileTests", ["Core", "Dockerfile"]),
+    tests("GraphTests", ["Core", "Dockerfile", "Graph"]),
+    tests("LinuxTests", ["Core", "Linux"]),
+    tests("FileTreeTests", ["Core", "Linux", "FileTree"]),
+    tests("StoreTests", ["Core", "Linux", "FileTree", "Store"]),
+    tests("SandboxTests", ["Core", "Linux", "Sandbox"]),
+    tests("BuilderTests", ["Core", "Linux", "FileTree", "Store", "Builder"]),
+    tests("CLITests", ["Core", "Linux", "Engine", "CLI"]),
   ]
 )

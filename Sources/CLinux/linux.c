@@ -5,9 +5,11 @@
 #include <linux/openat2.h>
 #include <string.h>
 #include <sys/ioctl.h>
+#include <sys/random.h>
 #include <sys/syscall.h>
 #include <sys/sysmacros.h>
 #include <sys/wait.h>
+#include <sys/xattr.h>
 #include <unistd.h>
 
 int stave_openat2(int dirfd, const char *path, uint64_t flags, uint64_t mode, uint64_t resolve) {
@@ -28,3 +30,21 @@ uint64_t stave_makedev(unsigned maj, unsigned min) { return makedev(maj, min); }
 int stave_wexitstatus(int status) { return WEXITSTATUS(status); }
 int stave_wifexited(int status) { return WIFEXITED(status); }
 int stave_wtermsig(int status) { return WTERMSIG(status); }
+
+ssize_t stave_getxattr(const char *path, const char *name, void *value, size_t size, int follow) {
+    return follow ? getxattr(path, name, value, size) : lgetxattr(path, name, value, size);
+}
+ssize_t stave_listxattr(const char *path, char *list, size_t size, int follow) {
+    return follow ? listxattr(path, list, size) : llistxattr(path, list, size);
+}
+int stave_setxattr(const char *path, const char *name, const void *value, size_t size, int follow) {
+    return follow ? setxattr(path, name, value, size, 0) : lsetxattr(path, name, value, size, 0);
+}
+ssize_t stave_fgetxattr(int fd, const char *name, void *value, size_t size) { return fgetxattr(fd, name, value, size); }
+ssize_t stave_flistxattr(int fd, char *list, size_t size) { return flistxattr(fd, list, size); }
+int stave_fsetxattr(int fd, const char *name, const void *value, size_t size) {
+    return fsetxattr(fd, name, value, size, 0);
+}
+int stave_pipe2(int fds[2], int flags) { return pipe2(fds, flags); }
+ssize_t stave_getrandom(void *buffer, size_t size) { return getrandom(buffer, size, 0); }
+char **stave_environment(void) { return environ; }

@@ -3,11 +3,11 @@
 #ifndef STAVE_CLINUX_H
 #define STAVE_CLINUX_H
 
-#define _GNU_SOURCE
-#include <errno.h>
 #include <stdint.h>
-#include <sys/stat.h>
 #include <sys/types.h>
+
+// Flags that the C library shows only with _GNU_SOURCE, which would change types that Swift's Glibc module also has.
+enum { STAVE_O_PATH = 010000000 };
 
 // openat2(2) with resolve flags. -1 and errno on failure.
 int stave_openat2(int dirfd, const char *path, uint64_t flags, uint64_t mode, uint64_t resolve);
@@ -21,5 +21,16 @@ uint64_t stave_makedev(unsigned major, unsigned minor);
 int stave_wexitstatus(int status);
 int stave_wifexited(int status);
 int stave_wtermsig(int status);
+
+// xattr(7); `follow` says whether a last symbolic link is followed.
+ssize_t stave_getxattr(const char *path, const char *name, void *value, size_t size, int follow);
+ssize_t stave_listxattr(const char *path, char *list, size_t size, int follow);
+int stave_setxattr(const char *path, const char *name, const void *value, size_t size, int follow);
+ssize_t stave_fgetxattr(int fd, const char *name, void *value, size_t size);
+ssize_t stave_flistxattr(int fd, char *list, size_t size);
+int stave_fsetxattr(int fd, const char *name, const void *value, size_t size);
+int stave_pipe2(int fds[2], int flags);
+ssize_t stave_getrandom(void *buffer, size_t size);
+char **stave_environment(void);
 
 #endif

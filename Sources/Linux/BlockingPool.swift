@@ -1,0 +1,79 @@
+internal import Glibc
+
+/// Threads of its own for system calls that block, so that the cooperative pool (a thread a core) never does.
+///
+/// A thread is made when all are busy, up to `limit`, and ends after the process. Use `run`.
+public final class BlockingPool: TaskExecutor, @unchecked Sendable {
+  /// The process's pool.
+  public static let shared = BlockingPool(limit: 64)
+
+  private let limit: Int
+  private let mutex: UnsafeMutablePointer<pthread_mutex_t>
+  private let condition: UnsafeMutablePointer<pthread_cond_t>
+  // Guarded by `mutex`.
+  private var jobs: [UnownedJob] = []
+  private var idle = 0
+  private var threads = 0
+
+  public init(limit: Int) {
+    self.limit = limit
+    mutex = .allocate(capacity: 1)
+    condition = .allocate(capacity: 1)
+    pthread_mutex_init(mutex, nil)
+    pthread_cond_init(condition, nil)
+  }
+
+  /// Runs `body` on a thread of the pool and returns what it returns.
+  public func run<T: Sendable>(_ body: @escaping @Sendable () throws -> T) async throws -> T {
+    try await Task(executorPreference: self) { try body() }.value
+  }
+
+  /// As `run`, of a body that does not throw.
+  public func run<T: Sendable>(_ body: @escaping @Sendable () -> T) async -> T {
+    await Task(executorPreference: self) { body() }.value
+  }
+
+  public func enqueue(_ job: consuming ExecutorJob) {
+    let job = UnownedJob(job)
+    pthread_mutex_lock(mutex)
+    jobs.append(job)
+    if idle > 0 {
+      pthread_cond_signal(condition)
+    } else if threads < limit {
+      threads += 1
+      startThread()
+    }
+    pthread_mutex_unlock(mutex)
+  }
+
+  private func startThread() {
+    var thread = pthread_t()
+    let context = Unmanaged.passRetained(self).toOpaque()
+    let result = pthread_create(
+      &thread, nil,
+      { context in
+        Unmanaged<BlockingPool>.fromOpaque(context!).takeRetainedValue().work()
+        return nil
+      }, context)
+    if result == 0 {
+      pthread_detach(thread)
+    } else {
+      Unmanaged<BlockingPool>.fromOpaque(context).release()
+      threads -= 1
+    }
+  }
+
+  private func work() {
+    while true {
+      pthread_mutex_lock(mutex)
+      while jobs.isEmpty {
+        idle += 1
+        pthread_cond_wait(condition, mutex)
+        idle -= 1
+      }
+      let job = jobs.removeFirst()
+      pthread_mutex_unlock(mutex)
+      job.runSynchronously(on: asUnownedTaskExecutor())
+    }
+  }
+}

@@ -1,0 +1,63 @@
+public import Core
+internal import CLinux
+internal import Glibc
+
+/// Facts of the running system and process.
+public enum Machine {
+  /// The time now.
+  public static func now() -> Timestamp {
+    var t = timespec()
+    clock_gettime(CLOCK_REALTIME, &t)
+    return Timestamp(seconds: Int64(t.tv_sec), nanoseconds: Int32(t.tv_nsec))
+  }
+
+  /// Nanoseconds of a clock that never jumps, from an arbitrary start.
+  public static func monotonicNanoseconds() -> Int64 {
+    var t = timespec()
+    clock_gettime(CLOCK_MONOTONIC, &t)
+    return Int64(t.tv_sec) * 1_000_000_000 + Int64(t.tv_nsec)
+  }
+
+  /// `count` random bytes from the kernel.
+  public static func random(_ count: Int) -> [UInt8] {
+    [UInt8](unsafeUninitializedCapacity: count) { buffer, filled in
+      while filled < count {
+        let n = stave_getrandom(buffer.baseAddress! + filled, count - filled)
+        if n > 0 { filled += n }
+      }
+    }
+  }
+
+  public static var processID: Int32 { getpid() }
+  public static var effectiveUserID: UInt32 { geteuid() }
+  public static var effectiveGroupID: UInt32 { getegid() }
+  public static var processorCount: Int { max(1, Int(sysconf(Int32(_SC_NPROCESSORS_ONLN)))) }
+
+  /// Bytes of physical memory.
+  public static var memory: Int64 { Int64(sysconf(Int32(_SC_PHYS_PAGES))) * Int64(sysconf(Int32(_SC_PAGESIZE))) }
+
+  /// `6.1.0-13-amd64`.
+  public static var kernelRelease: String { name { $0.release } }
+  /// The host's name.
+  public static var hostName: String { name { $0.nodename } }
+
+  private static func name<T>(_ field: (utsname) -> T) -> String {
+    var info = utsname()
+    uname(&info)
+    return withUnsafeBytes(of: field(info)) { String(decoding: $0.prefix { $0 != 0 }, as: UTF8.self) }
+  }
+
+  /// The value of the environment variable `name`, or nil.
+  public static func environment(_ name: String) -> String? { getenv(name).map { String(cString: $0) } }
+
+  /// All environment variables, `NAME=value`, in the order of the process.
+  public static var environment: [String] {
+    var out: [String] = []
+    guard var at = stave_environment() else { return [] }
+    while let entry = at.pointee {
+      out.append(String(cString: entry))
+      at += 1
+    }
+    return out
+  }
+}
