@@ -1,0 +1,80 @@
+public import Core
+
+/// What `build` is asked for.
+public struct BuildRequest: Sendable {
+  /// The directory of the build context, as the user wrote it.
+  public var context: String
+  public var dockerfile: DockerfileLocation
+  /// Names for the result, as the user wrote them.
+  public var tags: [String]
+  /// A stage's name or index, or nil for the last.
+  public var target: String?
+  /// `NAME` and value in order; a nil value takes the variable of `environment`.
+  public var buildArguments: [(name: String, value: String?)]
+  /// `key=value` pairs in order.
+  public var labels: [(name: String, value: String)]
+  public var noCache: Bool
+  /// `--pull`.
+  public var pull: Bool
+  /// `linux/amd64`, or nil for this machine's.
+  public var platform: String?
+  /// `default`, `host` or `none`.
+  public var network: String
+  /// `name:address` entries for /etc/hosts of RUN steps.
+  public var addHosts: [String]
+  /// Where to write the image's ID, or nil.
+  public var idFile: String?
+  /// Steps that run at the same time; nil for the machine's processors.
+  public var jobs: Int?
+  /// The client's variables, `NAME=value`: proxies and `--build-arg NAME` are taken from here.
+  public var environment: [String]
+
+  public init(context: String) {
+    self.context = context
+    dockerfile = .automatic
+    tags = []
+    buildArguments = []
+    labels = []
+    noCache = false
+    pull = false
+    network = "default"
+    addHosts = []
+    environment = []
+  }
+
+  /// Where the Dockerfile is.
+  public enum DockerfileLocation: Sendable, Equatable {
+    /// `Dockerfile`, else `dockerfile`, in the context.
+    case automatic
+    /// The path given by `-f`: relative to the current directory, or to the context if it is not there.
+    case path(String)
+    /// The bytes read from standard input.
+    case bytes([UInt8])
+  }
+}
+
+/// What a build made.
+public struct BuildOutcome: Sendable {
+  /// The digest of the image's config.
+  public var imageID: Digest
+  /// The names given, familiar form.
+  public var tags: [String]
+  /// Steps executed and steps taken from the cache.
+  public var executedSteps: Int
+  public var cachedSteps: Int
+}
+
+/// A RUN step that ended with an error; what the failing-step report is made of.
+public struct StepFailure: Error, Sendable {
+  /// `process "/bin/sh -c exit 3" did not complete successfully: exit code: 3`.
+  public var message: String
+  /// `[2/3] RUN exit 3`.
+  public var title: String
+  /// The place in the Dockerfile, with its source.
+  public var diagnostic: Diagnostic?
+  /// The last lines of the step's output.
+  public var logTail: [String]
+  /// The file that holds the whole output, or nil when there was none.
+  public var logPath: String?
+  public var exitCode: Int32
+}
