@@ -1,0 +1,126 @@
+public import Core
+public import FileTree
+public import Linux
+
+/// The one way bytes come into the store: into a temporary file, hashed on the way, synced, renamed.
+///
+/// `write` any number of times, then `finish` once. One that is let go before leaves nothing. Not safe for use from
+/// two threads at once.
+public final class BlobWriter: ByteSink {
+  private let paths: StorePaths
+  private let temporary: String
+  private let file: OpenFile
+  private var hasher = SHA256Hasher()
+  /// Bytes so far.
+  public private(set) var size: Int64 = 0
+
+  init(_ store: Store) throws {
+    paths = store.paths
+    temporary = try store.temporaryPath("blob")
+    file = try OpenFile(temporary, .create, permissions: 0o600)
+  }
+
+  deinit { try? HostPath.removeFile(temporary) }
+
+  public func write(_ bytes: UnsafeRawBufferPointer) throws {
+    hasher.update(bytes)
+    try file.write(bytes)
+    size += Int64(bytes.count)
+  }
+
+  /// Makes the bytes a blob. Throws if their digest is not `expected`, and then leaves nothing. A blob that is there
+  /// already stays.
+  public func finish(expected: Digest? = nil) throws -> (digest: Digest, size: Int64) {
+    let digest = hasher.digest()
+    if let expected, expected != digest {
+      throw Failure("store blob \(expected)", "the content does not match: it is \(digest)")
+    }
+    try Store.place(temporary, file, at: paths.blob(digest), size: size)
+    return (digest, size)
+  }
+}
+
+/// Writes the tar of a new layer once, through `tar`, and makes it a layer with `commit`.
+///
+/// One that is let go before leaves nothing. Not safe for use from two threads at once.
+public final class LayerWriter {
+  /// Where the entries go; `commit` finishes it.
+  public let tar: TarWriter
+  private let store: Store
+  private let temporary: String
+  private let file: OpenFile
+
+  init(_ store: Store) throws {
+    self.store = store
+    temporary = try store.temporaryPath("layer")
+    let file = try OpenFile(temporary, .create, permissions: 0o600)
+    self.file = file
+    tar = TarWriter(ClosureSink { try file.write($0) })
+  }
+
+  deinit { try? HostPath.removeFile(temporary) }
+
+  /// Ends the tar and makes it a layer of the store.
+  public func commit() throws -> Layer {
+    let (diffID, size) = try tar.finish()
+    try Store.place(temporary, file, at: store.paths.blob(diffID), size: size)
+    return try store.adoptBlobAsLayer(diffID)
+  }
+}
+
+extension Store {
+  /// A writer of a new blob.
+  public func blobWriter() throws -> BlobWriter { try BlobWriter(self) }
+
+  /// A writer of a new layer.
+  public func layerWriter() throws -> LayerWriter { try LayerWriter(self) }
+
+  /// Moves the finished temporary file to `path`, where it may stand already: a file of the right name and size has
+  /// the right content, since every file comes this way.
+  static func place(_ temporary: String, _ file: OpenFile, at path: String, size: Int64) throws {
+    if let there = try HostPath.status(path), there.size == size {
+      try HostPath.removeFile(temporary)
+      return
+    }
+    try file.sync()
+    try file.setMode(0o400)
+    try HostPath.rename(temporary, to: path)
+  }
+
+  /// Stores `bytes` as a blob.
+  @discardableResult
+  public func putBlob(_ bytes: [UInt8], expected: Digest? = nil) throws -> Digest {
+    let digest = Digest.sha256(bytes)
+    if let expected, expected != digest {
+      throw Failure("store blob \(expected)", "the content does not match: it is \(digest)")
+    }
+    if try hasBlob(digest) { return digest }
+    let writer = try blobWriter()
+    try writer.write(bytes)
+    return try writer.finish(expected: digest).digest
+  }
+
+  /// Opens a blob for reading; throws a `Failure` if the store does not have it.
+  public func openBlob(_ digest: Digest) throws -> OpenFile {
+    do {
+      return try OpenFile(paths.blob(digest))
+    } catch let error as SystemError where error.code == .noEntry {
+      throw Failure("open blob \(digest)", "the store does not have it")
+    }
+  }
+
+  /// Whether the store has the blob.
+  public func hasBlob(_ digest: Digest) throws -> Bool { try blobSize(digest) != nil }
+
+  /// The blob's size in bytes, or nil if the store does not have it.
+  public func blobSize(_ digest: Digest) throws -> Int64? { try HostPath.status(paths.blob(digest))?.size }
+
+  /// All bytes of a blob that is a document, verified; throws beyond `limit` bytes or if it is damaged.
+  public func readSmallBlob(_ digest: Digest, limit: Int = 16 << 20) throws -> [UInt8] {
+    let bytes = try openBlob(digest).readAll(limit: limit)
+    guard Digest.sha256(bytes) == digest else {
+      throw Failure("read blob \(digest)", "the content is damaged", hint: "run \"stave system check --repair\"")
+    }
+    return bytes
+  }
+}

@@ -1,0 +1,107 @@
+public import Core
+internal import FileTree
+internal import Linux
+
+extension Store {
+  /// The layer `diffID`, or nil if the store does not have it.
+  public func layer(_ diffID: Digest) throws -> Layer? {
+    guard diffID.algorithm == "sha256", let status = try HostPath.status(paths.tar(diffID)) else { return nil }
+    return Layer(diffID: diffID, size: status.size)
+  }
+
+  /// The path of the layer's tar.
+  public func tarPath(_ diffID: Digest) throws -> String {
+    guard try layer(diffID) != nil else { throw noLayer(diffID) }
+    return paths.tar(diffID)
+  }
+
+  /// Makes the blob `diffID`, an uncompressed tar, a layer.
+  public func adoptBlobAsLayer(_ diffID: Digest) throws -> Layer {
+    let blob = try paths.blob(diffID)
+    guard let status = try HostPath.status(blob) else {
+      throw Failure("open blob \(diffID)", "the store does not have it")
+    }
+    try HostPath.makeDirectories(paths.layer(diffID), mode: 0o700)
+    do {
+      try HostPath.link(blob, to: paths.tar(diffID))
+    } catch let error as SystemError where error.code == .exists {
+      // The link of a blob that was damaged and replaced still names the old file.
+      if let there = try HostPath.status(paths.tar(diffID)), there.inode != status.inode {
+        let temporary = try temporaryPath("layer")
+        try HostPath.link(blob, to: temporary)
+        try HostPath.rename(temporary, to: paths.tar(diffID))
+      }
+    }
+    return Layer(diffID: diffID, size: status.size)
+  }
+
+  /// The layer's unpacked tree for an overlay's lower: whiteouts as 0/0 character devices, opaque directories marked
+  /// by `trusted.overlay.opaque`. It is made on the first call, once, whoever calls.
+  public func treePath(_ diffID: Digest) throws -> String {
+    let tree = paths.tree(diffID)
+    if try HostPath.status(tree, follow: false) != nil { return tree }
+    guard try layer(diffID) != nil else { throw noLayer(diffID) }
+    let lock = try FileLock.acquire("\(paths.layer(diffID))/lock", .exclusive)
+    defer { lock.release() }
+    if try HostPath.status(tree, follow: false) != nil { return tree }
+    let temporary = try makeTemporaryDirectory("tree")
+    do {
+      try unpack(diffID, into: temporary)
+      try HostPath.rename(temporary, to: tree)
+    } catch {
+      try? HostPath.removeTree(temporary)
+      throw error
+    }
+    return tree
+  }
+
+  /// Whether the layer has an unpacked tree already.
+  public func hasTree(_ diffID: Digest) throws -> Bool {
+    try HostPath.status(paths.tree(diffID), follow: false) != nil
+  }
+
+  /// Makes `directory`, which has the layer's content in the form of `treePath`, its tree by renaming; it must be on
+  /// the store's file system. Where the layer has a tree, `directory` is removed. Returns the tree's path.
+  @discardableResult
+  public func adoptTree(_ diffID: Digest, from directory: String) throws -> String {
+    guard try layer(diffID) != nil else { throw noLayer(diffID) }
+    let tree = paths.tree(diffID)
+    let lock = try FileLock.acquire("\(paths.layer(diffID))/lock", .exclusive)
+    defer { lock.release() }
+    if try HostPath.status(tree, follow: false) != nil {
+      try HostPath.removeTree(directory)
+    } else {
+      try HostPath.rename(directory, to: tree)
+    }
+    return tree
+  }
+
+  /// Removes the layer, its tree and its blob. Trees go by way of the temporary directory: a reader sees all or none.
+  func removeLayer(_ diffID: Digest) throws {
+    try removeTreeOf(diffID)
+    try HostPath.removeTree(paths.layer(diffID))
+    try HostPath.removeFile(paths.blob(diffID))
+  }
+
+  private func removeTreeOf(_ diffID: Digest) throws {
+    let tree = paths.tree(diffID)
+    guard try HostPath.status(tree, follow: false) != nil else { return }
+    let temporary = try temporaryPath("tree")
+    try HostPath.rename(tree, to: temporary)
+    try HostPath.removeTree(temporary)
+  }
+
+  private func noLayer(_ diffID: Digest) -> Failure {
+    Failure("open layer \(diffID)", "the store does not have it", hint: "run \"stave system check\"")
+  }
+
+  /// Every layer directory's diffID, sorted.
+  func layerIDs() throws -> [Digest] {
+    try Directory(paths.layers).entries().compactMap { try? Digest("sha256:" + String(decoding: $0, as: UTF8.self)) }
+  }
+
+  /// Every blob's digest, sorted.
+  func blobDigests() throws -> [Digest] {
+    try Directory(paths.blobs).entries().compactMap { try? Digest("sha256:" + String(decoding: $0, as: UTF8.self)) }
+  }
+}

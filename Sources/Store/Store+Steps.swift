@@ -1,0 +1,91 @@
+public import Core
+internal import Linux
+
+extension Store {
+  /// The record of the step `key` if its result can be used: its layer is in the store. Nil if there is none.
+  ///
+  /// This is the hot path of a cached build: one small file read and one look at the layer, no database.
+  /// `preimage` is `.null`; see `preimage(ofStep:)`.
+  public func step(forKey key: Digest) throws -> StepRecord? {
+    guard let record = try stepRecord(key) else { return nil }
+    if let diffID = record.resultDiffID, try layer(diffID) == nil { return nil }
+    return record
+  }
+
+  /// The record of the step `key`, whether its result still exists or not; a damaged one counts as none.
+  public func stepRecord(_ key: Digest) throws -> StepRecord? {
+    guard let bytes = try readIfThere(paths.step(key)),
+      let json = try? JSON.parse(bytes), var record = try? StepRecord(json: json), record.key == key
+    else { return nil }
+    if try HostPath.status(paths.log(key)) != nil { record.logPath = paths.log(key) }
+    return record
+  }
+
+  /// What the key of the step was made from, or nil if there is no record.
+  public func preimage(ofStep key: Digest) throws -> JSON? {
+    guard let bytes = try readIfThere(paths.preimage(key)) else { return nil }
+    return try? JSON.parse(bytes)
+  }
+
+  /// Keeps `record`, whose `definitionKey` then leads to it. Its log, if it has one, is moved from `logPath`.
+  public func putStep(_ record: StepRecord) throws {
+    if let log = record.logPath { try keepLog(from: log, key: record.key) }
+    try replace(paths.preimage(record.key), with: record.preimage.bytes, durable: false)
+    var small = record
+    small.preimage = .null
+    try replace(paths.step(record.key), with: small.json.bytes, durable: false)
+    if record.definitionKey != record.key { try putAlias(record.definitionKey, to: record.key) }
+  }
+
+  /// Moves the log at `path`, on the store's file system, to its place beside the record of `key`, which a failed
+  /// step never gets; returns where it is now.
+  @discardableResult
+  public func keepLog(from path: String, key: Digest) throws -> String {
+    let kept = paths.log(key)
+    if path != kept { try HostPath.rename(path, to: kept) }
+    return kept
+  }
+
+  /// The content key that the definition key led to last, or nil.
+  public func alias(_ definitionKey: Digest) throws -> Digest? {
+    try readIfThere(paths.alias(definitionKey)).flatMap { try? Digest(String(decoding: $0, as: UTF8.self)) }
+  }
+
+  /// Makes the definition key lead to the content key `key`.
+  public func putAlias(_ definitionKey: Digest, to key: Digest) throws {
+    try replace(paths.alias(definitionKey), with: Array(key.text.utf8), durable: false)
+  }
+
+  /// All records, oldest first, without pre-images.
+  public func steps() throws -> [StepRecord] {
+    let suffix = ".json"
+    return try Directory(paths.steps).entries()
+      .map { String(decoding: $0, as: UTF8.self) }
+      .filter { $0.hasSuffix(suffix) && $0.utf8.count == 64 + suffix.utf8.count }
+      .compactMap { name in
+        guard let key = try? Digest("sha256:" + name.dropLast(suffix.count)) else { return nil }
+        return try stepRecord(key)
+      }
+      .sorted { ($0.started, $0.key) < ($1.started, $1.key) }
+  }
+
+  /// Forgets the step; its layer stays until it is collected.
+  public func removeStep(_ key: Digest) throws {
+    let record = try stepRecord(key)
+    try HostPath.removeFile(paths.step(key))
+    try HostPath.removeFile(paths.preimage(key))
+    try HostPath.removeFile(paths.log(key))
+    if let definitionKey = record?.definitionKey, try alias(definitionKey) == key {
+      try HostPath.removeFile(paths.alias(definitionKey))
+    }
+  }
+
+  /// All bytes of one of the store's small files, nil if it is not there.
+  func readIfThere(_ path: String, limit: Int = 256 << 20) throws -> [UInt8]? {
+    do {
+      return try HostPath.read(path, limit: limit)
+    } catch let error as SystemError where error.code == .noEntry {
+      return nil
+    }
+  }
+}

@@ -1,0 +1,36 @@
+internal import Core
+
+/// Where everything of a store is. Values only: nothing here looks at the disk.
+struct StorePaths: Sendable {
+  let root: String
+
+  var blobs: String { "\(root)/blobs/sha256" }
+  var layers: String { "\(root)/layers" }
+  var steps: String { "\(root)/steps" }
+  var containers: String { "\(root)/containers" }
+  var containerNames: String { "\(root)/containers/names" }
+  var containerLock: String { "\(root)/containers/lock" }
+  var volumes: String { "\(root)/volumes" }
+  var temporary: String { "\(root)/tmp" }
+  var database: String { "\(root)/state.db" }
+  var index: String { "\(root)/index.json" }
+  var layout: String { "\(root)/oci-layout" }
+  var lease: String { "\(root)/lease" }
+
+  /// The blob's file. Only SHA-256 names blobs of the store.
+  func blob(_ digest: Digest) throws -> String {
+    guard digest.algorithm == "sha256" else {
+      throw Failure("open blob \(digest)", "only sha256 digests are supported")
+    }
+    return "\(blobs)/\(digest.encoded)"
+  }
+
+  func layer(_ diffID: Digest) -> String { "\(layers)/\(diffID.encoded)" }
+  func tar(_ diffID: Digest) -> String { "\(layer(diffID))/tar" }
+  func tree(_ diffID: Digest) -> String { "\(layer(diffID))/tree" }
+  func step(_ key: Digest) -> String { "\(steps)/\(key.encoded).json" }
+  func preimage(_ key: Digest) -> String { "\(steps)/\(key.encoded).preimage.json" }
+  func log(_ key: Digest) -> String { "\(steps)/\(key.encoded).log" }
+  func alias(_ definitionKey: Digest) -> String { "\(steps)/\(definitionKey.encoded).alias" }
+  func container(_ id: String) -> String { "\(containers)/\(id)" }
+}
