@@ -1,0 +1,27 @@
+internal import Core
+
+/// The strings of an instruction's JSON form, or nil when `input` is no JSON array: then it is shell form.
+///
+/// Throws a `Failure` for an array with anything else than strings, which is never shell form.
+public func parseJSONWords(_ input: String) throws -> [String]? {
+  do {
+    return try LineParser.jsonWords(input.scalars)
+  } catch let error as ParseError {
+    throw Failure("", error.reason)
+  }
+}
+
+extension LineParser {
+  static func jsonWords(_ rest: Scalars) throws -> [String]? {
+    let text = rest.drop(while: \.isBlank)
+    guard text.first == "[", let json = try? JSON.parse(String(scalars: text)), let values = json.array else {
+      return nil
+    }
+    return try values.map { value in
+      guard let word = value.string else {
+        throw ParseError("when using JSON array syntax, arrays must be comprised of strings only")
+      }
+      return word
+    }
+  }
+}
