@@ -3,6 +3,9 @@ public protocol ByteSource: AnyObject {
   /// Reads at least one and at most `buffer.count` bytes into `buffer` and returns how many; 0 at the end.
   /// `buffer` is not empty. Throws a `Failure` or a `SystemError`.
   func read(into buffer: UnsafeMutableRawBufferPointer) throws -> Int
+
+  /// Passes over `count` bytes; returns how many there were, less only at the end.
+  func skip(_ count: Int64) throws -> Int64
 }
 
 /// Where bytes are pushed to: a file, memory, a compressor in front of another sink.
@@ -19,6 +22,20 @@ extension ByteSink {
 }
 
 extension ByteSource {
+  /// Reads and drops the bytes: what a source does that can't seek.
+  public func skip(_ count: Int64) throws -> Int64 {
+    let buffer = UnsafeMutableRawBufferPointer.allocate(byteCount: 65536, alignment: 64)
+    defer { buffer.deallocate() }
+    var rest = count
+    while rest > 0 {
+      let room = Int(min(rest, Int64(buffer.count)))
+      let read = try read(into: UnsafeMutableRawBufferPointer(rebasing: buffer[..<room]))
+      if read == 0 { break }
+      rest -= Int64(read)
+    }
+    return count - rest
+  }
+
   /// Fills `buffer` as far as the source goes and returns the number of bytes, below `buffer.count` only at the end.
   public func fill(_ buffer: UnsafeMutableRawBufferPointer) throws -> Int {
     var filled = 0

@@ -1,0 +1,37 @@
+internal import Core
+
+/// What a whiteout member of a layer hides (OCI image-spec 1.1, layer.md, Whiteouts).
+enum LayerWhiteout: Equatable {
+  static let prefix: [UInt8] = Array(".wh.".utf8)
+  static let opaqueName: [UInt8] = Array(".wh..wh..opq".utf8)
+  private static let reservedPrefix: [UInt8] = Array(".wh..wh.".utf8)
+
+  /// The path of lower layers that is hidden.
+  case removal(TreePath)
+  /// All that lower layers have in the directory that holds the member.
+  case opaque
+
+  /// Nil if `path` names no whiteout.
+  init?(_ path: TreePath) {
+    let name = path.name
+    guard name.starts(with: LayerWhiteout.prefix) else { return nil }
+    if name.elementsEqual(LayerWhiteout.opaqueName) {
+      self = .opaque
+      return
+    }
+    let hidden = name.dropFirst(LayerWhiteout.prefix.count)
+    // `.wh.`, `.wh..` and `.wh...` name nothing.
+    guard !hidden.isEmpty, hidden != [46], hidden != [46, 46] else { return nil }
+    self = .removal(path.parent.child(hidden))
+  }
+
+  /// Whether a component of a path is one of aufs' own names, which no layer shows.
+  static func isReserved(_ name: ArraySlice<UInt8>) -> Bool {
+    name.starts(with: reservedPrefix) && !name.elementsEqual(opaqueName)
+  }
+
+  /// Whether the extended attribute `name` is overlayfs' own.
+  static func isOverlayAttribute(_ name: String) -> Bool {
+    name.hasPrefix("trusted.overlay.") || name.hasPrefix("user.overlay.")
+  }
+}
