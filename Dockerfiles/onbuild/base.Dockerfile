@@ -1,0 +1,3 @@
+FROM busybox
+ONBUILD COPY message /app/message
+ONBUILD RUN echo triggered > /app/stamp

@@ -1,0 +1,6 @@
+import os
+import sys
+
+import words
+
+print(f"{words.count(sys.argv[1])} words, uid {os.getuid()}")
