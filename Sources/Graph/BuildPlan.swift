@@ -20,10 +20,13 @@ public struct BuildPlan: Sendable {
   public var usedBuildArgs: [String]
   /// Names given by `--build-arg` that nothing took, sorted; `warnings` has one for each.
   public var unusedBuildArgs: [String]
+  /// `created` of the image and of its new history entries, from `--build-arg SOURCE_DATE_EPOCH`; nil for now.
+  public var sourceDateEpoch: Timestamp?
 
   public init(
     vertices: [Vertex], target: VertexID, config: ImageConfig, history: [HistoryItem], warnings: [Diagnostic] = [],
-    stageCount: Int = 1, instructionNames: [String] = [], usedBuildArgs: [String] = [], unusedBuildArgs: [String] = []
+    stageCount: Int = 1, instructionNames: [String] = [], usedBuildArgs: [String] = [], unusedBuildArgs: [String] = [],
+    sourceDateEpoch: Timestamp? = nil
   ) {
     self.vertices = vertices
     self.target = target
@@ -34,11 +37,12 @@ public struct BuildPlan: Sendable {
     self.instructionNames = instructionNames
     self.usedBuildArgs = usedBuildArgs
     self.unusedBuildArgs = unusedBuildArgs
+    self.sourceDateEpoch = sourceDateEpoch
   }
 
   /// One history entry, and where its layer comes from.
   public struct HistoryItem: Sendable, Equatable {
-    /// `created` is nil for entries of this build. `isEmptyLayer` is final for `.base` and `.empty`.
+    /// `created` of an entry of this build is the plan's `sourceDateEpoch`. `isEmptyLayer` is final for `.base` and `.empty`.
     public var entry: ImageConfig.History
     public var origin: Origin
 

@@ -109,9 +109,9 @@ public enum Op: Sendable, Hashable {
 
     /// Where files come from.
     public enum Source: Sendable, Hashable {
-      /// A path or pattern in the build context, clean and without a leading slash; a trailing slash is kept.
+      /// A path or pattern in the build context, clean, no slash at either end; empty is the whole context.
       case context(String)
-      /// A path or pattern in the result of `inputs[index]`, clean and without a leading slash.
+      /// A path or pattern in the result of `inputs[index]`, of the same form.
       case input(index: Int, path: String)
       /// A here-document: a file `name` of mode 0644.
       case inline(name: String, content: [UInt8])
