@@ -10,6 +10,8 @@ public struct StepRecord: Sendable, Equatable {
   public var preimage: JSON
   /// The layer the step made, or nil for a step that changes no file.
   public var resultDiffID: Digest?
+  /// The whole result, lowest layer first: a hit needs no other record.
+  public var stack: [StackedLayer]
   public var started: Timestamp
   /// Nanoseconds by phase, `run`, `pack`.
   public var durations: [String: Int64]
@@ -20,13 +22,15 @@ public struct StepRecord: Sendable, Equatable {
   public var title: String
 
   public init(
-    key: Digest, definitionKey: Digest, preimage: JSON = .null, resultDiffID: Digest?, started: Timestamp,
+    key: Digest, definitionKey: Digest, preimage: JSON = .null, resultDiffID: Digest?,
+    stack: [StackedLayer] = [], started: Timestamp,
     durations: [String: Int64] = [:], exitCode: Int32 = 0, logPath: String? = nil, title: String = ""
   ) {
     self.key = key
     self.definitionKey = definitionKey
     self.preimage = preimage
     self.resultDiffID = resultDiffID
+    self.stack = stack
     self.started = started
     self.durations = durations
     self.exitCode = exitCode
@@ -43,7 +47,8 @@ public struct StepRecord: Sendable, Equatable {
     guard let exitCode = json["exitCode"]?.int.flatMap({ Int32(exactly: $0) }) else { throw refuse("exitCode") }
     self.init(
       key: try Digest(key), definitionKey: try Digest(definitionKey), preimage: json["preimage"] ?? .null,
-      resultDiffID: try json["resultDiffID"]?.string.map { try Digest($0) }, started: started,
+      resultDiffID: try json["resultDiffID"]?.string.map { try Digest($0) },
+      stack: try (json["stack"]?.array ?? []).map { try StackedLayer(json: $0) }, started: started,
       durations: json["durations"]?.object?.compactMapValues(\.int) ?? [:], exitCode: exitCode,
       title: json["title"]?.string ?? "")
   }
@@ -52,9 +57,32 @@ public struct StepRecord: Sendable, Equatable {
   public var json: JSON {
     JSON.members([
       "key": .string(key.text), "definitionKey": .string(definitionKey.text), "preimage": preimage,
-      "resultDiffID": resultDiffID.map { .string($0.text) }, "started": .string(started.rfc3339),
+      "resultDiffID": resultDiffID.map { .string($0.text) }, "stack": .array(stack.map(\.json)), "started": .string(started.rfc3339),
       "durations": .object(durations.mapValues { .int($0) }), "exitCode": .int(Int64(exitCode)),
       "title": .string(title),
     ])
+  }
+}
+
+/// A layer of a step's result.
+public struct StackedLayer: Sendable, Hashable {
+  public var diffID: Digest
+  /// When the step that made it began; nil for a layer of the base image.
+  public var created: Timestamp?
+
+  public init(_ diffID: Digest, created: Timestamp? = nil) {
+    self.diffID = diffID
+    self.created = created
+  }
+
+  init(json: JSON) throws {
+    guard let diffID = json["diffID"]?.string else {
+      throw Failure("read step record", "stack is missing or malformed")
+    }
+    self.init(try Digest(diffID), created: json["created"]?.string.flatMap { Timestamp(rfc3339: $0) })
+  }
+
+  var json: JSON {
+    JSON.members(["diffID": .string(diffID.text), "created": created.map { .string($0.rfc3339) }])
   }
 }

@@ -1,0 +1,255 @@
+public import Core
+public import FileTree
+public import Linux
+public import Store
+
+extension ImageArchive {
+  /// An image to save and the names that the archive gives it.
+  public struct Selection: Sendable {
+    public var image: StoredImage
+    public var names: [ImageReference]
+    public init(_ image: StoredImage, names: [ImageReference]) {
+      self.image = image
+      self.names = names
+    }
+  }
+
+  /// The images that `texts` name: by name with that name, by ID without any; a name without tag that no `latest`
+  /// answers stands for all its tags. Each image once.
+  public static func select(_ texts: [String], from store: Store) throws -> [Selection] {
+    var out: [Selection] = []
+    for text in texts {
+      let image = try store.resolve(text)
+      let reference = try? ImageReference(text)
+      let names = image.repoTags.filter { $0 == reference }
+      if let at = out.firstIndex(where: { $0.image.id == image.id }) {
+        out[at].names += names.filter { !out[at].names.contains($0) }
+      } else {
+        out.append(Selection(image, names: names))
+      }
+    }
+    return out
+  }
+
+  /// Writes the images as an archive to `sink`, the same bytes every time.
+  ///
+  /// `compression` of the layers: nil keeps them as the manifests have them in OCI archives, and plain in
+  /// docker-archives. `.ociDirectory` is no archive: see `save(_:toDirectory:)`.
+  public static func save(
+    _ images: [Selection], from store: Store, as format: Format, compression: Compression? = nil, to sink: ByteSink
+  ) throws {
+    let lease = try store.lease()
+    defer { lease.release() }
+    let tar = TarWriter(sink)
+    let saver = ArchiveSaver(store: store, compression: compression)
+    switch format {
+    case .dockerArchive: try saver.writeDocker(images, TarOutput(tar))
+    case .ociArchive: try saver.writeOCI(images, TarOutput(tar))
+    case .ociDirectory: throw Failure("save", "an OCI layout directory needs a path", exitCode: 125)
+    }
+    _ = try tar.finish()
+  }
+
+  /// Writes the images to `path`: an archive whole or not at all, or an OCI layout into a directory that does not
+  /// exist or is empty.
+  public static func save(
+    _ images: [Selection], from store: Store, as format: Format, compression: Compression? = nil, toPath path: String
+  ) throws {
+    if format == .ociDirectory {
+      return try save(images, from: store, compression: compression, toDirectory: path)
+    }
+    let temporary = "\(path).\(Machine.processID).tmp"
+    do {
+      let file = try OpenFile(temporary, .create, permissions: 0o666)
+      try save(images, from: store, as: format, compression: compression, to: file)
+      try HostPath.rename(temporary, to: path)
+    } catch {
+      try? HostPath.removeFile(temporary)
+      throw error
+    }
+  }
+
+  private static func save(
+    _ images: [Selection], from store: Store, compression: Compression?, toDirectory path: String
+  ) throws {
+    if let there = try HostPath.status(path) {
+      guard there.kind == .directory, try Directory(path).entries().isEmpty else {
+        throw Failure("save \(path)", "it exists and is not an empty directory")
+      }
+    }
+    let lease = try store.lease()
+    defer { lease.release() }
+    try ArchiveSaver(store: store, compression: compression).writeOCI(images, DirectoryOutput(path))
+  }
+}
+
+/// Where the files of an archive go.
+protocol ArchiveOutput {
+  func directory(_ path: String) throws
+  func add(_ path: String, size: Int64, _ source: ByteSource) throws
+}
+
+extension ArchiveOutput {
+  func add(_ path: String, _ bytes: [UInt8]) throws {
+    try add(path, size: Int64(bytes.count), MemorySource(bytes))
+  }
+}
+
+/// Members of a tar; of 1970, readable by all.
+private struct TarOutput: ArchiveOutput {
+  private let tar: TarWriter
+
+  init(_ tar: TarWriter) { self.tar = tar }
+
+  func directory(_ path: String) throws {
+    try tar.begin(TarEntry(path: TreePath(clamping: path), kind: .directory, mode: 0o755))
+  }
+
+  func add(_ path: String, size: Int64, _ source: ByteSource) throws {
+    try tar.begin(TarEntry(path: TreePath(clamping: path), kind: .regular, mode: 0o644, size: size))
+    try tar.copy(from: source)
+  }
+}
+
+/// Files of a directory.
+private struct DirectoryOutput: ArchiveOutput {
+  private let root: String
+
+  init(_ root: String) throws {
+    self.root = root
+    try HostPath.makeDirectories(root)
+  }
+
+  func directory(_ path: String) throws { try HostPath.makeDirectories("\(root)/\(path)") }
+
+  func add(_ path: String, size: Int64, _ source: ByteSource) throws {
+    try source.copy(to: OpenFile("\(root)/\(path)", .create))
+  }
+}
+
+/// One save: which blobs, in which order, under which documents.
+struct ArchiveSaver {
+  let store: Store
+  let compression: Compression?
+
+  /// A layer's blob: its descriptor, and the file that has it.
+  private struct Blob {
+    var descriptor: Descriptor
+    var file: OpenFile
+    var source: ByteSource { FileSource(file) }
+  }
+
+  func writeDocker(_ images: [ImageArchive.Selection], _ output: ArchiveOutput) throws {
+    var manifest: [JSON] = []
+    var configs: [Digest: [UInt8]] = [:]
+    var layers: [Digest: Blob] = [:]
+    for selection in images {
+      let image = selection.image
+      configs[image.id] = try store.readSmallBlob(image.id)
+      for diffID in image.config.diffIDs where layers[diffID] == nil {
+        layers[diffID] = try layer(diffID, nil, compression ?? .none)
+      }
+      manifest.append(
+        .object([
+          "Config": .string("\(image.id.encoded).json"),
+          "RepoTags": selection.names.isEmpty ? .null : .strings(selection.names.sorted().map(\.familiar)),
+          "Layers": .strings(image.config.diffIDs.map { "\($0.encoded).tar" }),
+        ]))
+    }
+    // First, so that a reader of a stream knows what is to come.
+    try output.add("manifest.json", JSON.array(manifest).bytes)
+    for (id, bytes) in configs.sorted(by: { $0.key < $1.key }) { try output.add("\(id.encoded).json", bytes) }
+    for (diffID, blob) in layers.sorted(by: { $0.key < $1.key }) {
+      try output.add("\(diffID.encoded).tar", size: blob.descriptor.size, blob.source)
+    }
+  }
+
+  func writeOCI(_ images: [ImageArchive.Selection], _ output: ArchiveOutput) throws {
+    var entries: [Descriptor] = []
+    var documents: [Digest: [UInt8]] = [:]
+    var blobs: [Digest: Blob] = [:]
+    var made: [Digest: Blob] = [:]
+    for selection in images {
+      let image = selection.image
+      documents[image.id] = try store.readSmallBlob(image.id)
+      var manifest = image.manifest
+      for (i, diffID) in image.config.diffIDs.enumerated() {
+        let blob = try made[diffID] ?? layer(diffID, manifest.layers[i], compression)
+        if compression != nil { made[diffID] = blob }
+        blobs[blob.descriptor.digest] = blob
+        manifest.layers[i] = blob.descriptor
+      }
+      let isKept = manifest == image.manifest
+      let bytes = isKept ? try store.readSmallBlob(image.manifestDigest) : manifest.json.bytes
+      let digest = Digest.sha256(bytes)
+      documents[digest] = bytes
+      var descriptor = Descriptor(
+        mediaType: manifest.mediaType, digest: digest, size: Int64(bytes.count), platform: image.config.platform)
+      if selection.names.isEmpty { entries.append(descriptor) }
+      for name in selection.names.sorted() {
+        descriptor.annotations = [
+          "io.containerd.image.name": name.canonical, "org.opencontainers.image.ref.name": name.tag ?? "latest",
+        ]
+        entries.append(descriptor)
+      }
+    }
+    try output.add("oci-layout", JSON.object(["imageLayoutVersion": "1.0.0"]).bytes)
+    try output.add("index.json", ImageIndex(manifests: entries).json.bytes)
+    try output.directory("blobs")
+    try output.directory("blobs/sha256")
+    for digest in Set(documents.keys).union(blobs.keys).sorted() {
+      let path = "blobs/sha256/\(digest.encoded)"
+      if let bytes = documents[digest] {
+        try output.add(path, bytes)
+      } else if let blob = blobs[digest] {
+        try output.add(path, size: blob.descriptor.size, blob.source)
+      }
+    }
+  }
+
+  /// The blob of the layer in the wanted form: `stored` if that is nil or the form it has, else made in a temporary
+  /// file without a name.
+  private func layer(_ diffID: Digest, _ stored: Descriptor?, _ wanted: Compression?) throws -> Blob {
+    if let stored, wanted == nil || stored.mediaType == mediaType(wanted) {
+      return Blob(descriptor: stored, file: try store.openBlob(stored.digest))
+    }
+    let tar = try OpenFile(store.tarPath(diffID))
+    guard let wanted, wanted != .none else {
+      let size = try tar.status().size
+      return Blob(descriptor: Descriptor(mediaType: MediaType.ociLayer, digest: diffID, size: size), file: tar)
+    }
+    let path = try store.temporaryPath("layer")
+    let file = try OpenFile(path, .createNew)
+    try HostPath.removeFile(path)
+    let sink = HashingSink(file)
+    let compressor = try Compressor(wanted, into: sink)
+    try FileSource(tar).copy(to: compressor)
+    try compressor.finish()
+    let descriptor = Descriptor(mediaType: mediaType(wanted), digest: sink.digest, size: sink.size)
+    return Blob(descriptor: descriptor, file: file)
+  }
+
+  private func mediaType(_ compression: Compression?) -> String {
+    switch compression {
+    case .gzip: MediaType.ociLayerGzip
+    case .zstd: MediaType.ociLayerZstd
+    case .some(.none), nil: MediaType.ociLayer
+    }
+  }
+}
+
+/// Hashes and counts what goes to a file.
+private final class HashingSink: ByteSink {
+  private let file: OpenFile
+  private var hasher = SHA256Hasher()
+  private(set) var size: Int64 = 0
+  var digest: Digest { hasher.digest() }
+
+  init(_ file: OpenFile) { self.file = file }
+
+  func write(_ bytes: UnsafeRawBufferPointer) throws {
+    hasher.update(bytes)
+    try file.write(bytes)
+    size += Int64(bytes.count)
+  }
+}

@@ -1,0 +1,60 @@
+public import Core
+public import Graph
+internal import Linux
+public import Store
+
+/// Makes an image of a build's result: config, history, manifest, names.
+public struct ImageAssembly: Sendable {
+  private let store: Store
+  private let plan: BuildPlan
+  /// The time that goes into the config and new history entries.
+  private let created: Timestamp
+
+  public init(store: Store, plan: BuildPlan, created: Timestamp = Machine.now()) {
+    self.store = store
+    self.plan = plan
+    self.created = created
+  }
+
+  /// Writes the image of `result` into the store and gives it the names `tags`.
+  public func write(_ result: LayerStack, tags: [ImageReference]) throws -> StoredImage {
+    var config = plan.config
+    config.diffIDs = result.diffIDs
+    config.history = try history(result)
+    // The newest entry's time, so that a rebuild from the cache gives the same image.
+    config.created = config.history.compactMap(\.created).max() ?? created
+    let bytes = config.json.bytes
+    let layers = try result.diffIDs.map { diffID in
+      guard let layer = try store.layer(diffID) else { throw Failure("export image", "layer \(diffID) is missing") }
+      return Descriptor(mediaType: MediaType.ociLayer, digest: layer.diffID, size: layer.size)
+    }
+    let manifest = ImageManifest(
+      config: Descriptor(mediaType: MediaType.ociConfig, digest: Digest.sha256(bytes), size: Int64(bytes.count)),
+      layers: layers)
+    let image = try store.putImage(config: bytes, manifest: manifest)
+    for tag in tags { try store.tag(tag, image.id) }
+    return image
+  }
+
+  /// The history with times: a layer's entry has the time of its step, an entry without a layer that of the entry
+  /// before it, or after it at the front.
+  private func history(_ result: LayerStack) throws -> [ImageConfig.History] {
+    var entries = plan.history
+    let own = entries.indices.filter { if case .layer = entries[$0].origin { true } else { false } }
+    guard own.count <= result.layers.count else {
+      throw Failure("export image", "\(own.count) steps made \(result.layers.count) layers")
+    }
+    for (index, layer) in zip(own, result.layers.suffix(own.count)) { entries[index].entry.created = layer.created }
+    var previous: Timestamp?
+    for index in entries.indices {
+      if entries[index].entry.created == nil, entries[index].origin != .base { entries[index].entry.created = previous }
+      previous = entries[index].entry.created ?? previous
+    }
+    var next: Timestamp? = previous ?? created
+    for index in entries.indices.reversed() {
+      if entries[index].entry.created == nil, entries[index].origin != .base { entries[index].entry.created = next }
+      next = entries[index].entry.created ?? next
+    }
+    return entries.map(\.entry)
+  }
+}

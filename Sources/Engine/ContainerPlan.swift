@@ -1,0 +1,190 @@
+internal import Builder
+internal import Core
+internal import FileTree
+internal import Linux
+internal import Sandbox
+internal import Store
+
+/// What a `run` comes to: the image's config and the flags merged, before anything is made.
+struct ContainerPlan: Sendable {
+  let image: StoredImage
+  let arguments: [String]
+  let environment: [String]
+  let workingDirectory: String
+  let user: String
+  let network: ProcessSpec.Network
+  let networkName: String
+  let binds: [Bind]
+  let hostname: String
+  let id: String
+  let name: String
+
+  /// One `-v HOST:CTR[:ro]`.
+  struct Bind: Sendable, Equatable {
+    var source: String
+    var destination: String
+    var isReadonly: Bool
+  }
+
+  static let defaultPath = "PATH=/usr/local/sbin:/usr/local/bin:/usr/sbin:/usr/bin:/sbin:/bin"
+
+  /// Merges `request` with the image's config. Errors are usage errors: exit code 125.
+  init(_ request: RunRequest, image: StoredImage) throws {
+    let config = image.config.config
+    self.image = image
+    id = Store.makeContainerID()
+    name = request.name ?? ContainerName.random()
+    (network, networkName) = try Self.network(request.network)
+    hostname = request.hostname ?? (network == .host ? Machine.hostName : String(id.prefix(12)))
+    var entrypoint = config.entrypoint ?? []
+    var command = config.cmd ?? []
+    if let given = request.entrypoint {
+      entrypoint = given.isEmpty ? [] : [given]
+      command = []
+    }
+    if !request.command.isEmpty { command = request.command }
+    arguments = entrypoint + command
+    guard !arguments.isEmpty else {
+      throw Failure("run \(request.image)", "no command specified", hint: "the image has none: add one after its name")
+    }
+    environment = Self.environment(request, config, hostname: hostname)
+    workingDirectory = request.workingDirectory ?? (config.workingDir.isEmpty ? "/" : config.workingDir)
+    guard workingDirectory.hasPrefix("/") else {
+      throw Failure("use working directory \(workingDirectory)", "it must be an absolute path")
+    }
+    user = request.user ?? config.user
+    binds = try request.volumes.map { try Self.bind($0) }
+  }
+
+  private static func network(_ name: String?) throws -> (ProcessSpec.Network, String) {
+    switch name {
+    case nil, "host", "default": (.host, "host")
+    case "none": (.none, "none")
+    case let name?:
+      throw Failure.notSupportedYet(
+        "run --network \(name)", hint: "bridge networks come later; use --network host (the default) or none")
+    }
+  }
+
+  /// PATH, HOSTNAME, TERM; then the image's; then `-e`, which replaces.
+  private static func environment(_ request: RunRequest, _ config: ContainerConfig, hostname: String) -> [String] {
+    var merged = ContainerConfig()
+    merged.env = [defaultPath, "HOSTNAME=\(hostname)"]
+    if request.terminal { merged.env.append("TERM=xterm") }
+    for entry in config.env + request.environment {
+      if let equals = entry.firstIndex(of: "=") {
+        merged.setEnvironment(String(entry[..<equals]), String(entry[entry.index(after: equals)...]))
+      } else if let value = request.clientEnvironment.last(where: { $0.hasPrefix(entry + "=") }) {
+        merged.setEnvironment(entry, String(value.dropFirst(entry.count + 1)))
+      } else {
+        merged.env.removeAll { $0.hasPrefix(entry + "=") }
+      }
+    }
+    return merged.env
+  }
+
+  private static func bind(_ text: String) throws -> Bind {
+    let parts = text.split(separator: ":", omittingEmptySubsequences: false).map(String.init)
+    guard parts.count >= 2 else {
+      throw Failure.notSupportedYet(
+        "run -v \(text)", hint: "anonymous volumes come later; name a host directory: -v HOST:\(text)")
+    }
+    guard parts.count <= 3, parts[1].hasPrefix("/"), parts[1] != "/" else {
+      throw Failure("use volume \"\(text)\"", "expected HOST:CONTAINER[:ro], the container's path absolute")
+    }
+    guard parts[0].hasPrefix("/") || parts[0].hasPrefix(".") || parts[0].hasPrefix("~") else {
+      throw Failure.notSupportedYet(
+        "run -v \(text)", hint: "named volumes come later; a host directory begins with / or .")
+    }
+    var isReadonly = false
+    for option in parts.count == 3 ? parts[2].split(separator: ",").map(String.init) : [] {
+      switch option {
+      case "ro": isReadonly = true
+      case "rw", "rprivate", "z", "Z": break
+      default: throw Failure.notSupportedYet("run -v \(text)", hint: "option \(option) comes later")
+      }
+    }
+    return Bind(source: parts[0], destination: parts[1], isReadonly: isReadonly)
+  }
+
+  /// The whole configuration as it is kept with the container.
+  func document(_ request: RunRequest) -> JSON {
+    JSON.members([
+      "arguments": .strings(arguments), "environment": .strings(environment),
+      "workingDirectory": .string(workingDirectory), "user": .string(user), "network": .string(networkName),
+      "hostname": .string(hostname), "terminal": .bool(request.terminal), "interactive": .bool(request.interactive),
+      "autoRemove": .bool(request.removeAfterwards), "readonlyRoot": .bool(request.readonlyRoot),
+      "privileged": .bool(request.privileged),
+      "labels": .object(
+        image.config.config.labels.merging(request.labels.map { ($0.name, $0.value) }) { $1 }
+          .mapValues { .string($0) }),
+      "binds": .strings(binds.map { "\($0.source):\($0.destination)" + ($0.isReadonly ? ":ro" : "") }),
+    ])
+  }
+
+  /// The process in the container's directory `folder`, on the layers `trees` (topmost first).
+  func spec(_ request: RunRequest, folder: String, trees: [String], view: OverlayTree) throws -> ProcessSpec {
+    let account = try resolveUser(user, in: view)
+    var lowers = trees
+    if lowers.isEmpty {
+      lowers = ["\(folder)/empty"]
+      try HostPath.makeDirectories(lowers[0])
+    }
+    var spec = ProcessSpec.dockerDefault(
+      arguments: arguments, environment: environment, workingDirectory: workingDirectory,
+      user: ProcessSpec.User(uid: account.uid, gid: account.gid, additionalGIDs: account.additionalGIDs),
+      root: .overlay(lowers: lowers.map { .tree($0) }, upper: "\(folder)/upper", work: "\(folder)/work"),
+      network: network, hostname: hostname, terminal: request.terminal)
+    if !environment.contains(where: { $0.hasPrefix("HOME=") }) { spec.environment.append("HOME=\(account.home)") }
+    spec.nameFiles = try NameFiles.write(
+      in: folder, hostname: hostname, addHosts: request.addHosts, hasNetwork: network == .host)
+    spec.readonlyRoot = request.readonlyRoot
+    spec.resources = request.resources
+    spec.cgroupPath = "stave/\(id)"
+    try applySecurity(request, to: &spec)
+    for bind in binds {
+      let source = try hostDirectory(bind.source)
+      spec.mounts.append(.bind(source, at: bind.destination, readonly: bind.isReadonly))
+    }
+    return spec
+  }
+
+  private func applySecurity(_ request: RunRequest, to spec: inout ProcessSpec) throws {
+    var bounding = Set(request.privileged ? Capability.allCases : spec.capabilities.bounding)
+    func capabilities(_ names: [String]) throws -> [Capability] {
+      try names.flatMap { name -> [Capability] in
+        if name.uppercased() == "ALL" { return Capability.allCases }
+        guard let capability = Capability(name: name) else {
+          throw Failure("use capability \(name)", "no such capability" + didYouMean(name, in: Capability.allCases.map(\.name)))
+        }
+        return [capability]
+      }
+    }
+    bounding.subtract(try capabilities(request.capabilitiesDropped))
+    bounding.formUnion(try capabilities(request.capabilitiesAdded))
+    let sorted = bounding.sorted()
+    let granted = spec.user.uid == 0 ? sorted : []
+    spec.capabilities = CapabilitySets(bounding: sorted, effective: granted, permitted: granted)
+    if request.privileged {
+      spec.seccomp = .unconfined
+      spec.maskedPaths = []
+      spec.readonlyPaths = []
+      spec.allowsAllDevices = true
+    }
+    for option in request.securityOptions {
+      switch option {
+      case "no-new-privileges", "no-new-privileges=true", "no-new-privileges:true": spec.noNewPrivileges = true
+      case "seccomp=unconfined", "seccomp:unconfined": spec.seccomp = .unconfined
+      default: throw Failure.notSupportedYet("run --security-opt \(option)")
+      }
+    }
+  }
+
+  /// The absolute path of a bind's source; a missing one is made as a directory, as Docker does.
+  private func hostDirectory(_ source: String) throws -> String {
+    var path = source
+    if path.hasPrefix("~") { path = (Machine.environment("HOME") ?? "/root") + path.dropFirst() }
+    if try HostPath.status(path) == nil { try HostPath.makeDirectories(path) }
+    return try HostPath.canonical(path)
+  }
+}

@@ -1,0 +1,160 @@
+public import Core
+internal import Builder
+internal import Dockerfile
+internal import Graph
+internal import Linux
+internal import Store
+
+extension Engine {
+  /// Builds an image as `request` says; tells `progress` what happens.
+  ///
+  /// Throws a `Failure` for what is wrong with the request or the Dockerfile, a `StepFailure` when a RUN step's process
+  /// fails, and `CancellationError` when the task is cancelled.
+  public func build(_ request: BuildRequest, progress: @escaping @Sendable (ProgressEvent) -> Void) async throws
+    -> BuildOutcome
+  {
+    let reporter = ProgressReporter(progress)
+    do {
+      let outcome = try await build(request, reporter)
+      reporter.buildFinished(succeeded: true)
+      return outcome
+    } catch {
+      reporter.buildFinished(succeeded: false)
+      throw error
+    }
+  }
+
+  private func build(_ request: BuildRequest, _ reporter: ProgressReporter) async throws -> BuildOutcome {
+    let tags = try request.tags.map { text in
+      let reference = try ImageReference(text)
+      guard reference.digest == nil else { throw Failure("tag \(text)", "a tag can't have a digest") }
+      return reference
+    }
+    try checkSupport(request)
+    let store = try await openStore()
+    let lease = try await BlockingPool.shared.run { try store.lease() }
+    defer { lease.release() }
+
+    let sources = try await reporter.internalStep("load build definition from \(request.dockerfileName)") {
+      try await BlockingPool.shared.run { try BuildSources(request) }
+    }
+    let plan = try await lower(sources, request, store)
+    for warning in plan.warnings { reporter.warning(warning) }
+
+    let context = try await BlockingPool.shared.run { try sources.openContext() }
+    let executor = StepExecutor(
+      store: store, plan: plan, context: context, source: sources.document, reporter: reporter)
+    let solver = Solver(executor, parallelism: request.jobs ?? max(2, Machine.processorCount)) { reporter.report($0) }
+    let result = try await solve(solver, plan)
+
+    let written = try await reporter.internalStep("exporting to image") {
+      let image = try await BlockingPool.shared.run {
+        try ImageAssembly(store: store, plan: plan).write(result, tags: tags)
+      }
+      reporter.message("writing image \(image.id.text)")
+      for tag in tags { reporter.message("naming to \(tag.canonical)") }
+      return image
+    }
+    if let path = request.idFile { try HostPath.write(Array(written.id.text.utf8), to: path) }
+    let counts = reporter.counts
+    return BuildOutcome(
+      imageID: written.id, tags: tags.map(\.familiar), executedSteps: counts.executed, cachedSteps: counts.cached)
+  }
+
+  /// The text form of the build graph: `build --print=graph`. Nothing is executed.
+  public func graph(_ request: BuildRequest) async throws -> String {
+    try checkSupport(request)
+    let store = try await openStore()
+    let sources = try await BlockingPool.shared.run { try BuildSources(request) }
+    return try await lower(sources, request, store).text
+  }
+
+  private func solve(_ solver: Solver<StepExecutor>, _ plan: BuildPlan) async throws -> LayerStack {
+    do {
+      return try await solver.solve(plan)
+    } catch let error as ExecFailure {
+      throw StepFailure(
+        message: error.message, title: error.title, diagnostic: error.diagnostic, logTail: error.logTail,
+        logPath: error.logPath, exitCode: error.exitCode)
+    }
+  }
+
+  /// Refuses what a later release will do, so that nothing is ignored.
+  private func checkSupport(_ request: BuildRequest) throws {
+    if request.pull {
+      throw Failure.notSupportedYet(
+        "build --pull", hint: "there is no registry client yet; bring base images in with \"stave load\"")
+    }
+    guard ["default", "host", "none"].contains(request.network) else {
+      if request.network == "bridge" { throw Failure.notSupportedYet("build --network bridge") }
+      throw Failure("build --network \(request.network)", "invalid network mode", hint: "use default, host or none")
+    }
+    if let platform = request.platform {
+      let wanted = try Platform(platform)
+      guard wanted == .current else {
+        throw Failure.notSupportedYet("build --platform \(platform)", hint: "this machine builds \(Platform.current)")
+      }
+    }
+  }
+
+  /// Lowers, resolving base images from the store until none is missing.
+  private func lower(_ sources: BuildSources, _ request: BuildRequest, _ store: Store) async throws -> BuildPlan {
+    var options = LoweringOptions()
+    options.target = request.target
+    options.buildArgs = request.resolvedArguments
+    options.labels = request.labels.map { LoweringOptions.BuildArg($0.name, $0.value) }
+    options.network = Op.Network(rawValue: request.network) ?? .default
+    options.noCache = request.noCache
+    options.addHosts = request.addHosts
+    while true {
+      switch try Graph.lower(sources.document, options) {
+      case .plan(let plan): return plan
+      case .needsImages(let wanted):
+        for image in wanted {
+          let resolved = try await BlockingPool.shared.run { try Engine.resolveBase(image, store) }
+          options.images[image.key] = resolved
+        }
+      }
+    }
+  }
+
+  /// The local image that a FROM or `--from` names.
+  private static func resolveBase(_ wanted: ImageRequest, _ store: Store) throws -> ResolvedImage {
+    let name = wanted.key.reference
+    do {
+      let image = try store.resolve(name)
+      let platform = image.config.platform
+      guard platform.os == wanted.key.platform.os, platform.architecture == wanted.key.platform.architecture else {
+        throw Failure("resolve \(name)", "the local image is for \(platform), not for \(wanted.key.platform)")
+      }
+      return ResolvedImage(imageID: image.id, config: image.config)
+    } catch var failure as Failure {
+      failure.diagnostics = [wanted.diagnostic]
+      if failure.hint == nil {
+        let near = nearest(name, in: wanted.stageNames)
+        failure.hint = near.map { "did you mean the stage \($0)?" } ?? "there is no registry client yet; bring the image in with \"stave load\" or \"stave import\""
+      }
+      throw failure
+    }
+  }
+}
+
+extension BuildRequest {
+  /// `Dockerfile`, the path of `-f`, or `-`.
+  var dockerfileName: String {
+    switch dockerfile {
+    case .automatic: "Dockerfile"
+    case .path(let path): path
+    case .bytes: "-"
+    }
+  }
+
+  /// Build arguments with client values filled in; one that the client does not have stays without a value.
+  var resolvedArguments: [LoweringOptions.BuildArg] {
+    buildArguments.map { LoweringOptions.BuildArg($0.name, $0.value ?? clientValue($0.name)) }
+  }
+
+  private func clientValue(_ name: String) -> String? {
+    environment.last { $0.hasPrefix(name + "=") }.map { String($0.dropFirst(name.count + 1)) }
+  }
+}

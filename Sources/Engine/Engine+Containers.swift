@@ -1,0 +1,109 @@
+public import Core
+internal import Linux
+internal import Store
+
+extension Engine {
+  /// Containers, newest first; without `all` only those that run.
+  public func containers(all: Bool, withSize: Bool) async throws -> [ContainerSummary] {
+    try await withStore { store in
+      try store.containers().filter { all || $0.state.isRunning }.map { record in
+        ContainerSummary(
+          id: record.id, name: record.name, image: record.imageName, imageID: record.image ?? Digest.sha256(""),
+          command: record.config["arguments"]?.array?.compactMap(\.string) ?? [], created: record.created,
+          state: ContainerSummary.State(record.state),
+          labels: (record.config["labels"]?.object ?? [:]).compactMapValues(\.string),
+          size: withSize ? try TreeSize.bytes(of: store.containerPath(record.id) + "/upper") : nil)
+      }
+    }
+  }
+
+  /// Docker's `inspect` document of the container called `name`.
+  public func inspectContainer(_ name: String) async throws -> JSON {
+    try await withStore { store in
+      let record = try store.container(name)
+      return ContainerDocument(record, folder: store.containerPath(record.id)).json
+    }
+  }
+
+  /// Removes a container; one that runs only with `force`, which kills it first. Returns the name as given.
+  public func removeContainer(_ name: String, force: Bool) async throws -> String {
+    try await withStore { store in
+      let record = try store.container(name)
+      if case .running(let process, _) = record.state {
+        guard force else {
+          throw Failure(
+            "remove container \(name)", "it is running", hint: "stop it first, or remove it with --force")
+        }
+        try Signal.kill.send(to: process.pid)
+        try Engine.awaitEnd(process)
+      }
+      try store.removeContainer(record.id)
+      return name
+    }
+  }
+
+  /// Removes all containers that do not run.
+  public func pruneContainers(filters: [(name: String, value: String)]) async throws -> PruneOutcome {
+    let until = try PruneFilters(filters, command: "container prune").until
+    return try await withStore { store in
+      let removed = try Engine.removeStopped(store, until: until)
+      var outcome = PruneOutcome()
+      outcome.containers = removed.removed
+      outcome.reclaimed = removed.reclaimed
+      return outcome
+    }
+  }
+
+  static func removeStopped(_ store: Store, until: Timestamp?) throws -> (removed: [String], reclaimed: Int64) {
+    var removed: [String] = []
+    var reclaimed: Int64 = 0
+    for record in try store.containers() where !record.state.isRunning {
+      if let until, record.created >= until { continue }
+      reclaimed += try TreeSize.bytes(of: store.containerPath(record.id) + "/upper")
+      try store.removeContainer(record.id)
+      removed.append(record.id)
+    }
+    return (removed, reclaimed)
+  }
+
+  /// Waits until a killed process is gone, at most ten seconds.
+  private static func awaitEnd(_ process: ProcessIdentity) throws {
+    for _ in 0..<1000 {
+      if !process.isAlive { return }
+      _ = try Poll.readable([], milliseconds: 10)
+    }
+    throw Failure("kill process \(process.pid)", "it did not end within 10 seconds")
+  }
+}
+
+extension ContainerSummary.State {
+  init(_ state: ContainerState) {
+    self =
+      switch state {
+      case .created: .created
+      case .running(let process, let started): .running(pid: process.pid, since: started)
+      case .exited(let code, _, let finished, _): .exited(code: code, at: finished)
+      }
+  }
+}
+
+/// The bytes that the files of a host directory hold.
+enum TreeSize {
+  static func bytes(of path: String) throws -> Int64 {
+    guard try HostPath.status(path, follow: false)?.kind == .directory else { return 0 }
+    return try bytes(Directory(path))
+  }
+
+  private static func bytes(_ directory: Directory) throws -> Int64 {
+    var total: Int64 = 0
+    for name in try directory.entries() {
+      guard let status = try? directory.entryStatus(name) else { continue }
+      switch status.kind {
+      case .directory: total += try bytes(directory.directory(TreePath.root.child(name)))
+      case .regular: total += status.size
+      default: break
+      }
+    }
+    return total
+  }
+}

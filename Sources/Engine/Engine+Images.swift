@@ -1,0 +1,177 @@
+public import Core
+internal import Builder
+internal import Linux
+internal import Store
+
+extension Engine {
+  /// One row a name, newest image first; images without a name have one row.
+  public func images(all: Bool) async throws -> [ImageSummary] {
+    try await withStore { store in
+      let counts = try Dictionary(grouping: store.containers(), by: \.image).mapValues(\.count)
+      var rows: [ImageSummary] = []
+      for image in try store.images() {
+        let digest = image.manifestDigest
+        func row(_ reference: ImageReference?) -> ImageSummary {
+          ImageSummary(
+            id: image.id, repository: reference?.familiarRepository, tag: reference?.tag, digest: digest,
+            created: image.created, size: image.size, labels: image.config.config.labels,
+            containers: counts[image.id] ?? 0)
+        }
+        if image.repoTags.isEmpty { rows.append(row(nil)) }
+        rows += image.repoTags.map { row($0) }
+      }
+      return rows.sorted { a, b in
+        if a.created != b.created { return (b.created ?? .distantPast) < (a.created ?? .distantPast) }
+        return (a.repository ?? "", a.tag ?? "", a.id) < (b.repository ?? "", b.tag ?? "", b.id)
+      }
+    }
+  }
+
+  /// Docker's `inspect` document of the image called `name`.
+  public func inspectImage(_ name: String) async throws -> JSON {
+    try await withStore { store in try ImageDocument(try store.resolve(name)).json }
+  }
+
+  /// The image's history, newest first.
+  public func imageHistory(_ name: String) async throws -> [HistoryRow] {
+    try await withStore { store in
+      let image = try store.resolve(name)
+      var sizes: [Int64] = []
+      for diffID in image.config.diffIDs { sizes.append(try store.layer(diffID)?.size ?? 0) }
+      var layer = 0
+      var rows: [HistoryRow] = []
+      for entry in image.config.history {
+        var size: Int64 = 0
+        if !entry.isEmptyLayer {
+          size = layer < sizes.count ? sizes[layer] : 0
+          layer += 1
+        }
+        rows.append(
+          HistoryRow(
+            id: nil, created: entry.created, createdBy: entry.createdBy, size: size, comment: entry.comment))
+      }
+      rows.reverse()
+      if !rows.isEmpty { rows[0].id = image.id }
+      return rows
+    }
+  }
+
+  /// Gives the image `source` the further name `target`.
+  public func tag(_ source: String, as target: String) async throws {
+    try await withStore { store in
+      let reference = try ImageReference(target)
+      guard reference.digest == nil else { throw Failure("tag \(target)", "a tag can't have a digest") }
+      try store.tag(reference, try store.resolve(source).id)
+    }
+  }
+
+  /// Removes a name, or with the last one or an ID the image itself.
+  public func removeImage(_ name: String, force: Bool, noPrune: Bool) async throws -> RemovedImages {
+    try await withStore { store in
+      let removal = try store.removeImage(name, force: force)
+      var removed = RemovedImages()
+      removed.untagged = removal.untagged
+      removed.deleted = removal.deleted
+      return removed
+    }
+  }
+
+  /// Removes images without a name, or with `all` those that no container uses.
+  public func pruneImages(all: Bool, filters: [(name: String, value: String)]) async throws -> RemovedImages {
+    let until = try PruneFilters(filters, command: "image prune").until
+    return try await withStore { store in
+      try Engine.execute(
+        PrunePlan.Scope(danglingImages: true, unusedImages: all, buildCache: false, until: until), store
+      ).images
+    }
+  }
+
+  /// Brings in the images of an archive.
+  public func load(_ from: ArchiveLocation) async throws -> [LoadedImage] {
+    try await withStore { store in
+      let lease = try store.lease()
+      defer { lease.release() }
+      return try ImageArchive.load(Engine.source(from), into: store).map { loaded in
+        switch loaded {
+        case .named(let reference): .named(reference.familiar)
+        case .unnamed(let id): .unnamed(id)
+        }
+      }
+    }
+  }
+
+  /// Writes images as an archive. `compression` is `none`, `gzip`, `zstd`, or nil for layers as they are stored.
+  public func save(_ names: [String], to: ArchiveLocation, format: ArchiveFormat, compression: String?) async throws {
+    try await withStore { store in
+      let lease = try store.lease()
+      defer { lease.release() }
+      try ImageArchive.save(
+        names, from: store, format: ImageArchive.Format(rawValue: format.rawValue) ?? .dockerArchive,
+        to: Engine.destination(to), compression: compression)
+    }
+  }
+
+  /// Makes a one-layer image of a root file system's tar, with `changes` applied to its config.
+  public func importImage(_ from: ArchiveLocation, reference: String?, message: String?, changes: [String])
+    async throws -> Digest
+  {
+    try await withStore { store in
+      let name = try reference.map { try ImageReference($0) }
+      let lease = try store.lease()
+      defer { lease.release() }
+      return try ImageArchive.importRootfs(
+        Engine.source(from), into: store, reference: name, message: message, changes: changes)
+    }
+  }
+}
+
+extension Timestamp {
+  /// Before every image.
+  static let distantPast = Timestamp(seconds: Int64.min / 2)
+}
+
+/// The `--filter` words of the prune commands.
+struct PruneFilters {
+  /// Only what was made before this.
+  var until: Timestamp?
+
+  /// Reads `until=24h` or `until=2024-01-02T03:04:05Z`; throws for any other filter.
+  init(_ filters: [(name: String, value: String)], command: String) throws {
+    for filter in filters {
+      guard filter.name == "until" else {
+        throw Failure.notSupportedYet("\(command) --filter \(filter.name)=\(filter.value)")
+      }
+      if let time = Timestamp(rfc3339: filter.value) {
+        until = time
+      } else if let seconds = Int64(filter.value) {
+        until = Timestamp(seconds: seconds)
+      } else if let age = PruneFilters.seconds(filter.value) {
+        let now = Machine.now()
+        until = Timestamp(seconds: now.seconds - age, nanoseconds: now.nanoseconds)
+      } else {
+        throw Failure(
+          "\(command) --filter until=\(filter.value)", "neither an age nor a time",
+          hint: "write an age such as 24h or 10m, or a time such as 2024-01-02T03:04:05Z")
+      }
+    }
+  }
+
+  /// Go's durations in whole seconds: `1h30m`, `10s`; nil if it is not one.
+  private static func seconds(_ text: String) -> Int64? {
+    var total: Int64 = 0
+    var digits = ""
+    var any = false
+    for character in text {
+      if character.isASCII, character.isNumber {
+        digits.append(character)
+        continue
+      }
+      let units: [Character: Int64] = ["h": 3600, "m": 60, "s": 1]
+      guard let value = Int64(digits), value < 1 << 40, let unit = units[character] else { return nil }
+      total += value * unit
+      digits = ""
+      any = true
+    }
+    return any && digits.isEmpty ? total : nil
+  }
+}

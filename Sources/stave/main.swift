@@ -1,0 +1,3 @@
+internal import CLI
+
+await runMain()
