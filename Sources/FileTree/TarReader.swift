@@ -46,6 +46,8 @@ public final class TarReader: ByteSource {
     try skipRest()
     let start = input.offset
     var extensions = global
+    var longName: [UInt8]?
+    var longLink: [UInt8]?
     while true {
       let offset = input.offset
       guard let bytes = try input.block() else {
@@ -67,9 +69,13 @@ public final class TarReader: ByteSource {
         let data = try body(block)
         try global.addGlobalRecords(data)
         try extensions.addGlobalRecords(data)
-      case UInt8(ascii: "L"): extensions.path = try extensions.path ?? TarExtensions.longText(body(block))
-      case UInt8(ascii: "K"): extensions.link = try extensions.link ?? TarExtensions.longText(body(block))
-      default: return try begin(block, extensions, start)
+      case UInt8(ascii: "L"): longName = try TarExtensions.longText(body(block))
+      case UInt8(ascii: "K"): longLink = try TarExtensions.longText(body(block))
+      default:
+        // PAX wins over GNU, whichever comes first.
+        extensions.path = extensions.path ?? longName
+        extensions.link = extensions.link ?? longLink
+        return try begin(block, extensions, start)
       }
     }
   }
