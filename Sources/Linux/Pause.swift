@@ -1,0 +1,4 @@
+internal import Glibc
+
+/// Sleeps this thread; for waits that the kernel gives no event for.
+public func pause(milliseconds: UInt32) { usleep(milliseconds * 1000) }

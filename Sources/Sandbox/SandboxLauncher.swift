@@ -1,0 +1,136 @@
+internal import CSandbox
+public import Core
+internal import Linux
+
+/// Starts processes on this machine, confined as their spec says.
+public final class SandboxLauncher: ProcessLauncher {
+  private let stateDirectory: String
+  private let hierarchies: CgroupHierarchies
+
+  /// A launcher that keeps compiled filters and mount skeletons in `stateDirectory`, which is made if missing.
+  public init(stateDirectory: String) throws {
+    self.stateDirectory = stateDirectory
+    try HostPath.makeDirectories(stateDirectory + "/seccomp", mode: 0o700)
+    hierarchies = CgroupHierarchies.current()
+  }
+
+  /// The plan that `launch` would follow on this machine, without control groups: for `--print`.
+  public func plan(_ spec: ProcessSpec) throws -> SpawnPlan {
+    var surroundings = SpawnPlan.Surroundings()
+    surroundings.seccompProgram = spec.seccomp == .unconfined ? nil : []
+    surroundings.hasUnifiedCgroups = hierarchies.isUnifiedOnly
+    return try SpawnPlan(spec, in: surroundings)
+  }
+
+  public func launch(_ spec: ProcessSpec, stdio: Stdio) throws -> RunningProcess {
+    do {
+      return try start(spec, stdio)
+    } catch let error as SystemError {
+      throw Failure(error.action, error.code.text, exitCode: 125)
+    } catch var failure as Failure where failure.exitCode == 1 {
+      failure.exitCode = 125
+      throw failure
+    }
+  }
+
+  private func start(_ spec: ProcessSpec, _ stdio: Stdio) throws -> RunningProcess {
+    var surroundings = SpawnPlan.Surroundings()
+    var files: [OpenFile?] = [nil, nil, nil]
+    switch stdio {
+    case .files(let input, let output, let error):
+      guard !spec.terminal else { throw Failure("start the process", "it needs a terminal") }
+      files = [input, output, error]
+    case .terminal(let size):
+      guard spec.terminal else { throw Failure("start the process", "it was not to have a terminal") }
+      if let size { surroundings.terminalSize = (size.rows, size.columns) }
+    }
+    surroundings.seccompProgram = try SeccompProgram.bytes(
+      profile: spec.seccomp, capabilities: spec.capabilities.bounding, cacheDirectory: stateDirectory + "/seccomp")
+    surroundings.hasUnifiedCgroups = hierarchies.isUnifiedOnly
+    let cgroup = try makeCgroup(spec)
+    do {
+      surroundings.cgroupFiles = cgroup?.joinFiles ?? []
+      surroundings.guardsDevices = cgroup?.guardsDevices ?? false
+      var plan = try SpawnPlan(spec, in: surroundings)
+      if case .overlay = spec.root,
+        let skeleton = try Skeleton.path(for: plan.mountTargets, in: stateDirectory + "/skeletons")
+      {
+        plan = plan.withSkeleton(skeleton)
+      }
+      return try spawn(plan, spec, files, cgroup)
+    } catch {
+      cgroup?.destroy()
+      throw error
+    }
+  }
+
+  /// The control group of the container; nil where it needs none.
+  private func makeCgroup(_ spec: ProcessSpec) throws -> Cgroup? {
+    if spec.allowsAllDevices, spec.resources.isEmpty, spec.cgroupPath == nil { return nil }
+    var rules: [DeviceRule]?
+    if !spec.allowsAllDevices {
+      rules = DeviceRule.standard
+      for device in spec.devices {
+        guard let status = try HostPath.status(device.hostPath),
+          [.characterDevice, .blockDevice].contains(status.kind)
+        else { throw Failure("add device \(device.hostPath)", "there is no such device") }
+        rules?.append(
+          DeviceRule(
+            type: status.kind == .blockDevice ? "b" : "c", major: status.deviceMajor, minor: status.deviceMinor,
+            access: device.permissions))
+      }
+    }
+    let name =
+      spec.cgroupPath.map { TreePath(clamping: $0).text }
+      ?? "stave/" + Machine.random(6).map { String($0 >> 4, radix: 16) + String($0 & 15, radix: 16) }.joined()
+    return Cgroup.create(name, resources: spec.resources, rules: rules, in: hierarchies)
+  }
+
+  private func spawn(_ plan: SpawnPlan, _ spec: ProcessSpec, _ files: [OpenFile?], _ cgroup: Cgroup?) throws
+    -> RunningProcess
+  {
+    let program = try plan.encoded()
+    var launched = stave_launched()
+    let error = program.withUnsafeBufferPointer { bytes in
+      var launch = stave_launch()
+      launch.program = bytes.baseAddress
+      launch.size = bytes.count
+      launch.clone_flags = plan.cloneFlags
+      launch.cgroup = cgroup?.unified?.file.descriptor ?? -1
+      launch.stdio = (files[0]?.descriptor ?? -1, files[1]?.descriptor ?? -1, files[2]?.descriptor ?? -1)
+      launch.waits = plan.waitsForIDMaps ? 1 : 0
+      launch.terminal = spec.terminal ? 1 : 0
+      return stave_spawn(&launch, &launched)
+    }
+    guard error == 0 else {
+      throw Failure("make the container's namespaces", SystemError.Code(rawValue: error).text, exitCode: 125)
+    }
+    let handle = ProcessHandle(
+      pid: launched.pid, pidfd: OpenFile(owning: launched.pidfd, path: "process \(launched.pid)"))
+    let status = OpenFile(owning: launched.status, path: "status pipe")
+    let socket = launched.terminal < 0 ? nil : OpenFile(owning: launched.terminal, path: "terminal socket")
+    do {
+      if launched.release >= 0 {
+        let release = OpenFile(owning: launched.release, path: "release pipe")
+        try IDMaps.write(spec, of: launched.pid)
+        try release.write([1])
+      }
+      let outcome = try SpawnOutcome(reading: status)
+      if let failed = outcome.failed { throw failed.failure(plan) }
+      var terminal: OpenFile?
+      if let socket {
+        let descriptor = stave_receive_descriptor(socket.descriptor)
+        guard descriptor >= 0 else { throw Failure("open the container's terminal", "it did not arrive") }
+        terminal = OpenFile(owning: descriptor, path: "terminal")
+      }
+      return RunningProcess(
+        handle: handle, terminal: terminal, createdTargets: outcome.created,
+        warnings: (cgroup?.warnings ?? []) + outcome.warnings.compactMap { $0.warning(plan) }, cgroup: cgroup,
+        diesWithLauncher: spec.diesWithLauncher)
+    } catch {
+      try? handle.send(.kill)
+      _ = try? handle.wait()
+      throw error
+    }
+  }
+}

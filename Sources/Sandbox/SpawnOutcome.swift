@@ -1,0 +1,74 @@
+internal import CSandbox
+internal import Core
+internal import Linux
+
+/// What the child said before it became the program.
+struct SpawnOutcome {
+  /// One remark about a step.
+  struct Remark {
+    var step: Int
+    var error: SystemError.Code
+    /// What the kernel said beyond the error, or a path.
+    var text: String
+  }
+
+  var failed: Remark?
+  var warnings: [Remark] = []
+  var created: [TreePath] = []
+
+  /// Reads the status pipe until the child closes it, by executing the program or by ending.
+  init(reading status: OpenFile) throws {
+    let bytes = try status.readAll(limit: 1 << 20)
+    var offset = 0
+    let head = MemoryLayout<stave_report>.size
+    while bytes.count - offset >= head {
+      let report = bytes.withUnsafeBytes { $0.loadUnaligned(fromByteOffset: offset, as: stave_report.self) }
+      offset += head
+      let end = min(bytes.count, offset + Int(report.length))
+      let text = bytes[offset..<end]
+      offset = end
+      let remark = Remark(
+        step: Int(report.step), error: SystemError.Code(rawValue: report.error),
+        text: String(decoding: text, as: UTF8.self))
+      switch report.kind {
+      case STAVE_REPORT_CREATED.rawValue: created.append(TreePath(clamping: text))
+      case STAVE_REPORT_WARNING.rawValue: warnings.append(remark)
+      default: failed = failed ?? remark
+      }
+    }
+  }
+}
+
+extension SpawnOutcome.Remark {
+  /// For people: the step's verb and object, and why.
+  func failure(_ plan: SpawnPlan) -> Failure {
+    guard plan.steps.indices.contains(step) else { return Failure("start the process", reason, exitCode: 125) }
+    let failed = plan.steps[step]
+    guard case .execute(let arguments, _) = failed else { return Failure(failed.action, reason, exitCode: 125) }
+    let name = arguments.first ?? ""
+    switch error {
+    case .noEntry where !name.contains("/") && text.isEmpty:
+      return Failure(failed.action, "executable file not found in $PATH", exitCode: 127)
+    case .noEntry where name.contains("/"):
+      return Failure(failed.action, "stat \(name): no such file or directory", exitCode: 127)
+    case .noEntry:
+      return Failure(
+        failed.action, "\(text): no such file or directory",
+        hint: "the interpreter or dynamic loader that it names may be missing", exitCode: 127)
+    case .notDirectory: return Failure(failed.action, "stat \(name): not a directory", exitCode: 127)
+    case .noExec: return Failure(failed.action, "exec format error", exitCode: 126)
+    default: return Failure(failed.action, error.text, exitCode: 126)
+    }
+  }
+
+  /// A tolerated failure; nil for what nobody asked for.
+  func warning(_ plan: SpawnPlan) -> String? {
+    guard plan.steps.indices.contains(step) else { return nil }
+    switch plan.steps[step] {
+    case .sessionKeyring: return nil
+    case let tolerated: return "\(tolerated.action): \(reason)"
+    }
+  }
+
+  private var reason: String { text.isEmpty ? error.text : "\(error.text) (\(text))" }
+}

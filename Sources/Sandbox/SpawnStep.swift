@@ -1,0 +1,60 @@
+internal import Core
+
+/// One thing that the child does between clone3(2) and execve(2).
+enum SpawnStep: Sendable, Equatable {
+  case dieWithLauncher
+  case waitForIDMaps
+  /// Writes `text` to the host's file `path`. A failure is a warning.
+  case writeFile(path: String, text: String)
+  case unshare(NamespaceSpec.Kind)
+  case join(NamespaceSpec.Kind, path: String)
+  case privateMounts
+  case directoryRoot(String)
+  case overlayRoot(lowers: [String], upper: String, work: String, options: [String])
+  case mount(MountStep)
+  case bind(BindStep)
+  case node(path: String, mode: UInt64, device: UInt64, hostPath: String, bindOnly: Bool)
+  case symlink(path: String, target: String)
+  case terminal(rows: UInt16, columns: UInt16, owner: UInt32)
+  case mask(String)
+  case readonly(String)
+  case sysctl(name: String, value: String)
+  case loopback
+  case hostname(String)
+  case domainname(String)
+  case readonlyRoot
+  case pivot
+  case sessionKeyring
+  case limit(ResourceLimit)
+  case workingDirectory(String)
+  case umask(UInt32)
+  case boundingSet([Capability])
+  case seccomp(name: String, program: [UInt8])
+  case user(ProcessSpec.User, keepsGroups: Bool)
+  case capabilities(CapabilitySets)
+  case noNewPrivileges
+  case execute(arguments: [String], environment: [String])
+
+  /// A file system of its own at `target`.
+  struct MountStep: Sendable, Equatable {
+    var type: String
+    var target: String
+    var attributes: UInt64 = 0
+    var options: [String] = []
+    /// Whether a link on the way to the target is an error: what is masked below must be the real one.
+    var noLinks = false
+    var tolerated = false
+    /// Whether the host's /sys is bound where a new one is refused.
+    var fallsBackToHost = false
+  }
+
+  /// A tree or file of the host at `target`.
+  struct BindStep: Sendable, Equatable {
+    var source: String
+    var target: String
+    var set: UInt64 = 0
+    var clear: UInt64 = 0
+    var recursive = false
+    var propagation: Kernel.Propagation?
+  }
+}

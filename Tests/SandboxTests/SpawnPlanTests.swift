@@ -1,0 +1,118 @@
+import Core
+import Foundation
+import Testing
+
+@testable import Sandbox
+
+/// The text of plans against the goldens of testdata/sandbox. `STAVE_RECORD_GOLDEN=1` writes them anew.
+@Suite struct SpawnPlanTests {
+  static let folder = URL(fileURLWithPath: #filePath).deletingLastPathComponent().deletingLastPathComponent()
+    .deletingLastPathComponent().appendingPathComponent("testdata/sandbox")
+
+  static let cases = ["docker", "user", "network-none", "no-device-guard", "user-namespace", "everything", "directory"]
+
+  private func make(_ name: String) -> (ProcessSpec, SpawnPlan.Surroundings) {
+    let root = ProcessSpec.Root.overlay(lowers: [.tree("/l/2"), .tree("/l/1")], upper: "/u", work: "/w")
+    var spec = ProcessSpec.dockerDefault(
+      arguments: ["sh", "-c", "echo \"hi\"\n"], environment: ["PATH=/bin"], workingDirectory: "/srv", root: root)
+    var surroundings = SpawnPlan.Surroundings()
+    surroundings.seccompProgram = [0, 0, 0, 0, 0, 0, 0, 0]
+    switch name {
+    case "user":
+      spec = .dockerDefault(
+        arguments: ["id"], user: .init(uid: 1000, gid: 1000, additionalGIDs: [4, 24]), root: root)
+      spec.noNewPrivileges = true
+    case "network-none":
+      spec = .dockerDefault(arguments: ["true"], root: root, network: .none, hostname: "box")
+    case "no-device-guard":
+      surroundings.guardsDevices = false
+      surroundings.hasUnifiedCgroups = false
+    case "user-namespace":
+      spec.namespaces.append(NamespaceSpec(.user))
+      spec.uidMappings = [IDMapping(inside: 0, outside: 1000, count: 1)]
+      spec.gidMappings = spec.uidMappings
+    case "everything":
+      spec.terminal = true
+      surroundings.terminalSize = (24, 80)
+      surroundings.cgroupFiles = ["/sys/fs/cgroup/pids/stave/x/cgroup.procs"]
+      spec.readonlyRoot = true
+      spec.oomScoreAdjustment = 500
+      spec.hostname = "box"
+      spec.domainname = "example.org"
+      spec.sysctls = ["net.ipv4.ip_forward": "1", "kernel.msgmax": "65536"]
+      spec.rlimits = [
+        ResourceLimit(.nofile, soft: 1024, hard: ResourceLimit.unlimited), ResourceLimit(.as, soft: 1, hard: 2),
+      ]
+      spec.nameFiles = .init(hosts: "/h", resolvConf: "/r", hostname: "/n")
+      spec.mounts.append(.bind("/data", at: "/srv/data", readonly: true))
+      spec.mounts.append(MountSpec("/cache", .bind, source: "/c", options: ["bind", "rw", "nosuid", "rslave"]))
+      spec.mounts.append(MountSpec("/run", .tmpfs, options: ["size=1m", "noexec"]))
+      spec.devices = [DeviceSpec(path: "/dev/fuse", hostPath: "/dev/fuse")]
+      spec.capabilities.ambient = [.netBindService]
+      spec.capabilities.inheritable = [.netBindService]
+      spec.namespaces.append(NamespaceSpec(.network, path: "/proc/7/ns/net"))
+    case "directory":
+      spec = ProcessSpec(arguments: ["/bin/true"], root: .directory("/rootfs"))
+      spec.namespaces = [NamespaceSpec(.mount)]
+      spec.diesWithLauncher = false
+      surroundings.seccompProgram = nil
+    default: break
+    }
+    return (spec, surroundings)
+  }
+
+  @Test(arguments: cases) func golden(_ name: String) throws {
+    let (spec, surroundings) = make(name)
+    let plan = try SpawnPlan(spec, in: surroundings)
+    let targets = plan.mountTargets.map { "target \($0.path) \($0.source ?? "directory")\n" }.joined()
+    let text = plan.description + targets
+    let file = Self.folder.appendingPathComponent(name + ".plan")
+    if ProcessInfo.processInfo.environment["STAVE_RECORD_GOLDEN"] != nil {
+      try text.write(to: file, atomically: true, encoding: .utf8)
+    }
+    #expect(try String(contentsOf: file, encoding: .utf8) == text)
+    #expect(try plan.encoded().count % 8 == 0)
+  }
+
+  @Test func refusesWhatItCanNotDo() throws {
+    func failure(_ change: (inout ProcessSpec) -> Void) -> String? {
+      var (spec, surroundings) = make("docker")
+      surroundings.terminalSize = (1, 1)
+      change(&spec)
+      do {
+        _ = try SpawnPlan(spec, in: surroundings).encoded()
+        return nil
+      } catch { return "\(error)" }
+    }
+    #expect(failure { $0.arguments = [] } == "start the process: no command specified")
+    #expect(failure { $0.namespaces = [] } != nil)
+    #expect(failure { $0.namespaces.append(NamespaceSpec(.user)) } != nil)
+    #expect(failure { $0.workingDirectory = "srv" } != nil)
+    #expect(failure { $0.mounts.append(.bind("/x", at: "/..")) } == "mount bind at /..: the target is the root itself")
+    #expect(failure { $0.mounts.append(MountSpec("/x", .bind, source: "/x", options: ["zap"])) } != nil)
+    #expect(failure { $0.environment = ["A=\0"] } != nil)
+    #expect(failure { $0.root = .overlay(lowers: [], upper: "/u", work: "/w") } != nil)
+  }
+
+  @Test func hierarchiesOfMountinfo() {
+    let hybrid = """
+      31 23 0:28 / /sys/fs/cgroup rw - tmpfs tmpfs rw
+      32 31 0:29 / /sys/fs/cgroup/cpu,cpuacct rw shared:9 - cgroup cgroup rw,cpu,cpuacct
+      35 31 0:32 / /sys/fs/cgroup/memory rw - cgroup cgroup rw,memory
+      41 31 0:38 / /sys/fs/cgroup/unified rw - cgroup2 cgroup2 rw
+      """
+    let found = CgroupHierarchies(mountinfo: hybrid)
+    #expect(found.unified == "/sys/fs/cgroup/unified")
+    #expect(found.controllers == ["cpu": "/sys/fs/cgroup/cpu,cpuacct", "memory": "/sys/fs/cgroup/memory"])
+    #expect(!found.isUnifiedOnly)
+    #expect(CgroupHierarchies(mountinfo: "30 23 0:26 / /sys/fs/cgroup rw - cgroup2 cgroup2 rw").isUnifiedOnly)
+  }
+
+  @Test func capabilityNames() {
+    #expect(Capability.netBindService.name == "CAP_NET_BIND_SERVICE")
+    #expect(Capability(name: "sys_admin") == .sysAdmin)
+    #expect(Capability(name: "CAP_DAC_READ_SEARCH") == .dacReadSearch)
+    #expect(Capability(name: "nope") == nil)
+    #expect(Capability.checkpointRestore.rawValue == 40)
+  }
+}
