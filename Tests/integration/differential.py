@@ -7,6 +7,7 @@ history must be equal. Without a daemon everything is skipped.
 
 import argparse
 import json
+import os
 import shutil
 import sys
 import tarfile
@@ -17,13 +18,22 @@ import harness
 from harness import Image, LayerCache, Problem, Stave, Tally
 
 
+DOCKER = os.environ.get("STAVE_DOCKER", "docker")
+
+
+class TooOld(Exception):
+    """The daemon does not know the syntax."""
+
+
 def daemon_answers():
-    return shutil.which("docker") is not None and harness.run(["docker", "info"], timeout=20).code == 0
+    return shutil.which(DOCKER) is not None and harness.run([DOCKER, "info"], timeout=20).code == 0
 
 
 def docker(*args):
-    result = harness.run(["docker", *map(str, args)], env={"DOCKER_BUILDKIT": "1"}, timeout=900)
+    result = harness.run([DOCKER, *map(str, args)], env={"DOCKER_BUILDKIT": "1"}, timeout=900)
     if result.code != 0:
+        if any(mark in result.text.lower() for mark in conformance.TOO_OLD):
+            raise TooOld(result.last_line())
         raise Problem(f"docker {args[0]}: exit {result.code}: {result.last_line()}")
     return result
 
@@ -89,6 +99,8 @@ def main():
             try:
                 play(stave, folder, expect, needs, bases, scratch)
                 tally.ok()
+            except TooOld as reason:
+                tally.skip(folder.name, f"docker is too old: {reason}")
             except Problem as problem:
                 tally.fail(folder.name, problem)
     finally:
@@ -101,7 +113,7 @@ def play(stave, folder, expect, needs, bases, scratch):
     stave.load_bases(bases, needs)
     for need in needs:
         name = harness.BASE_NAMES[need].removeprefix("docker.io/library/")
-        if harness.run(["docker", "image", "inspect", name]).code != 0:
+        if harness.run([DOCKER, "image", "inspect", name]).code != 0:
             archive = scratch / "base.tar"
             stave.ok("save", "--format", "docker-archive", "-o", archive, name)
             docker("load", "-i", archive)
