@@ -15,39 +15,60 @@ public enum ImageArchive {
     case ociDirectory = "oci-dir"
   }
 
-  /// An image that `load` took in.
-  public struct Loaded: Sendable, Equatable {
-    public var id: Digest
-    /// The names the archive gives it, sorted; they point to it now.
-    public var names: [ImageReference]
+  /// Where an archive is read from or written to.
+  public enum Place: Sendable {
+    /// A file, or the directory of an OCI image layout.
+    case path(String)
+    /// An open file, pipe or standard stream.
+    case file(OpenFile)
 
-    /// Docker's lines: `Loaded image: NAME` for each name, or `Loaded image ID: sha256:...`.
-    public var lines: [String] {
-      names.isEmpty ? ["Loaded image ID: \(id.text)"] : names.map { "Loaded image: \($0.familiar)" }
+    /// For messages.
+    var name: String {
+      switch self {
+      case .path(let path): path
+      case .file(let file): file.path
+      }
+    }
+  }
+
+  /// An image that `load` took in: one for each name that the archive gives it and that points to it now.
+  public enum Loaded: Sendable, Equatable {
+    case named(ImageReference)
+    /// The archive has no name for it.
+    case unnamed(Digest)
+
+    /// Docker's line: `Loaded image: NAME` or `Loaded image ID: sha256:...`.
+    public var line: String {
+      switch self {
+      case .named(let name): "Loaded image: \(name.familiar)"
+      case .unnamed(let id): "Loaded image ID: \(id.text)"
+      }
     }
   }
 
   /// What a document of an archive may have, bytes.
   static let maximumDocument = 16 << 20
 
-  /// Loads all images of the archive or OCI layout directory at `path`.
+  /// Loads all images of an archive or an OCI layout directory.
   ///
   /// Archives are docker-archives or OCI archives, plain or compressed with gzip, zstd, xz or bzip2, with layers plain
   /// or compressed with gzip or zstd. Every digest, size and diffID is verified while the bytes stream into the store;
-  /// an archive that fails leaves no image, only layers that the next collection removes. Of an index the image for
-  /// `platform` is taken.
-  public static func load(_ path: String, into store: Store, platform: Platform = .current) throws -> [Loaded] {
-    if try HostPath.status(path)?.kind == .directory {
+  /// what fails leaves at most the whole images before it, and layers that the next collection removes. Of an index
+  /// the image for `platform` is taken. What can't be read twice, or is compressed as a whole, goes through a temporary
+  /// file in the store.
+  public static func load(_ place: Place, into store: Store, platform: Platform = .current) throws -> [Loaded] {
+    if case .path(let path) = place, try HostPath.status(path)?.kind == .directory {
       return try load(DirectoryContents(path), into: store, platform)
     }
-    return try load(OpenFile(path), into: store, platform: platform)
+    let plain = try ArchiveSpool.plain(open(place), store)
+    return try load(TarContents(plain, name: place.name), into: store, platform)
   }
 
-  /// As `load(_:into:platform:)` of an open file or pipe. What can't be read twice, or is compressed as a whole, goes
-  /// through a temporary file in the store.
-  public static func load(_ file: OpenFile, into store: Store, platform: Platform = .current) throws -> [Loaded] {
-    let plain = try ArchiveSpool.plain(file, store)
-    return try load(TarContents(plain, name: file.path), into: store, platform)
+  private static func open(_ place: Place) throws -> OpenFile {
+    switch place {
+    case .path(let path): try OpenFile(path)
+    case .file(let file): file
+    }
   }
 
   private static func load(_ contents: ArchiveContents, into store: Store, _ platform: Platform) throws -> [Loaded] {
@@ -63,19 +84,21 @@ public enum ImageArchive {
   }
 
   /// Makes an image of one layer from the root file system in the tar `file`, plain or compressed with gzip, zstd, xz
-  /// or bzip2, and gives it `name`. `created` and `config` go into the image's config.
+  /// or bzip2, and gives it the name `reference`. `changes` are Dockerfile instructions that make its config; `message`
+  /// is the comment of its history. Returns the image's ID.
   public static func importRootfs(
-    _ file: OpenFile, into store: Store, name: ImageReference? = nil, config: ContainerConfig = ContainerConfig(),
-    message: String = "", platform: Platform = .current, created: Timestamp
-  ) throws -> StoredImage {
+    _ place: Place, into store: Store, reference: ImageReference? = nil, message: String? = nil,
+    changes: [String] = [], platform: Platform = .current, created: Timestamp = Machine.now()
+  ) throws -> Digest {
+    let config = try ArchiveChanges.config(changes, platform: platform)
     let lease = try store.lease()
     defer { lease.release() }
-    let what = "import \(file.path)"
-    let source = try ArchiveSpool.ingestible(file, store)
+    let what = "import \(place.name)"
+    let source = try ArchiveSpool.ingestible(open(place), store)
     let (layer, blob) = try store.ingestLayer(source, what: what)
     let reader = TarReader(FileSource(try OpenFile(store.tarPath(layer.diffID))))
     guard try reader.next() != nil else { throw Failure(what, "the archive is empty") }
-    let comment = message.isEmpty ? "Imported from \(file.path)" : message
+    let comment = message ?? "Imported from \(place.name)"
     let document = ImageConfig(
       platform: platform, created: created, config: config, diffIDs: [layer.diffID],
       history: [ImageConfig.History(created: created, comment: comment)]
@@ -83,6 +106,6 @@ public enum ImageArchive {
     let manifest = ImageManifest(
       config: Descriptor(mediaType: MediaType.ociConfig, digest: .sha256(document), size: Int64(document.count)),
       layers: [blob])
-    return try store.putImage(config: document, manifest: manifest, tags: name.map { [$0] } ?? [])
+    return try store.putImage(config: document, manifest: manifest, tags: reference.map { [$0] } ?? []).id
   }
 }

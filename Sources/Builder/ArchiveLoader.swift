@@ -12,6 +12,18 @@ struct ArchiveLoader {
 
   /// Loads everything, in the archive's order; each image once.
   func load() throws -> [ImageArchive.Loaded] {
+    try take().flatMap { taken in
+      taken.names.isEmpty ? [.unnamed(taken.id)] : taken.names.map { .named($0) }
+    }
+  }
+
+  /// An image that is in the store now, and the names the archive gives it.
+  private struct Taken {
+    var id: Digest
+    var names: [ImageReference]
+  }
+
+  private func take() throws -> [Taken] {
     let layout = try contents.json(TreePath(clamping: "oci-layout"))
     let index = try contents.json(TreePath(clamping: "index.json"))
     let manifests = try contents.json(TreePath(clamping: "manifest.json"))
@@ -31,7 +43,7 @@ struct ArchiveLoader {
 
   // MARK: OCI image layouts
 
-  private func loadOCI(_ layout: JSON, _ index: JSON, _ manifests: JSON?) throws -> [ImageArchive.Loaded] {
+  private func loadOCI(_ layout: JSON, _ index: JSON, _ manifests: JSON?) throws -> [Taken] {
     guard let version = layout["imageLayoutVersion"]?.string, version.hasPrefix("1.") else {
       throw Failure("read oci-layout", "imageLayoutVersion is not 1.0.0")
     }
@@ -46,10 +58,10 @@ struct ArchiveLoader {
         groups.append((name, [entry]))
       }
     }
-    var loaded: [ImageArchive.Loaded] = []
+    var loaded: [Taken] = []
     for (name, entries) in groups {
       let image = try loadOCI(pick(entries), depth: 0, tags: name.map { [$0] } ?? [])
-      loaded.append(ImageArchive.Loaded(id: image.id, names: name.map { [$0] } ?? []))
+      loaded.append(Taken(id: image.id, names: name.map { [$0] } ?? []))
     }
     if let manifests { try addNames(manifests, to: &loaded) }
     return merged(loaded)
@@ -195,11 +207,11 @@ struct ArchiveLoader {
     return try array.map { try DockerEntry($0) }
   }
 
-  private func loadDocker(_ manifests: JSON) throws -> [ImageArchive.Loaded] {
+  private func loadDocker(_ manifests: JSON) throws -> [Taken] {
     merged(
       try entries(manifests).map { entry in
         let image = try loadDocker(entry)
-        return ImageArchive.Loaded(id: image.id, names: entry.names)
+        return Taken(id: image.id, names: entry.names)
       })
   }
 
@@ -242,7 +254,7 @@ struct ArchiveLoader {
   // MARK: Names
 
   /// Adds the names that `manifest.json` of a mixed archive gives to images that were loaded from its index.
-  private func addNames(_ manifests: JSON, to loaded: inout [ImageArchive.Loaded]) throws {
+  private func addNames(_ manifests: JSON, to loaded: inout [Taken]) throws {
     for entry in try entries(manifests) {
       guard let bytes = try contents.document(entry.config) else { continue }
       let id = Digest.sha256(bytes)
@@ -255,8 +267,8 @@ struct ArchiveLoader {
   }
 
   /// Each image once, with all its names.
-  private func merged(_ loaded: [ImageArchive.Loaded]) -> [ImageArchive.Loaded] {
-    var out: [ImageArchive.Loaded] = []
+  private func merged(_ loaded: [Taken]) -> [Taken] {
+    var out: [Taken] = []
     for image in loaded {
       if let at = out.firstIndex(where: { $0.id == image.id }) {
         out[at].names += image.names
@@ -265,7 +277,7 @@ struct ArchiveLoader {
       }
     }
     return out.map { image in
-      ImageArchive.Loaded(id: image.id, names: Set(image.names).sorted())
+      Taken(id: image.id, names: Set(image.names).sorted())
     }
   }
 }

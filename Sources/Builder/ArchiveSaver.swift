@@ -1,22 +1,53 @@
-public import Core
-public import FileTree
-public import Linux
+internal import Core
+internal import FileTree
+internal import Linux
 public import Store
 
 extension ImageArchive {
   /// An image to save and the names that the archive gives it.
-  public struct Selection: Sendable {
-    public var image: StoredImage
-    public var names: [ImageReference]
-    public init(_ image: StoredImage, names: [ImageReference]) {
-      self.image = image
-      self.names = names
+  struct Selection {
+    var image: StoredImage
+    var names: [ImageReference]
+  }
+
+  /// Writes the images that `names` say as an archive, the same bytes every time: a file whole or not at all, an OCI
+  /// layout into a directory that does not exist or is empty.
+  ///
+  /// An image gets the names by which it was asked for, none where that was its ID. `compression` of the layers is
+  /// `none`, `gzip` or `zstd`; nil leaves them as their manifests have them in OCI archives, and plain in
+  /// docker-archives.
+  public static func save(
+    _ names: [String], from store: Store, format: Format, to place: Place, compression: String? = nil
+  ) throws {
+    let wanted = try compression.map { text in
+      guard let compression = Compression(rawValue: text) else {
+        throw Failure(
+          "save \(place.name)", "unknown compression \(text)"
+            + didYouMean(text, in: Compression.allCases.map(\.rawValue)), exitCode: 125)
+      }
+      return compression
+    }
+    let lease = try store.lease()
+    defer { lease.release() }
+    let images = try select(names, from: store)
+    switch (place, format) {
+    case (.path(let path), .ociDirectory): try save(images, from: store, compression: wanted, toDirectory: path)
+    case (.file(let file), .ociDirectory):
+      throw Failure("save \(file.path)", "an OCI layout directory needs a path", hint: "name it with -o", exitCode: 125)
+    case (.file(let file), _): try write(images, from: store, format, wanted, to: file)
+    case (.path(let path), _):
+      let temporary = "\(path).\(Machine.processID).tmp"
+      do {
+        try write(images, from: store, format, wanted, to: OpenFile(temporary, .create))
+        try HostPath.rename(temporary, to: path)
+      } catch {
+        try? HostPath.removeFile(temporary)
+        throw error
+      }
     }
   }
 
-  /// The images that `texts` name: by name with that name, by ID without any; a name without tag that no `latest`
-  /// answers stands for all its tags. Each image once.
-  public static func select(_ texts: [String], from store: Store) throws -> [Selection] {
+  private static func select(_ texts: [String], from store: Store) throws -> [Selection] {
     var out: [Selection] = []
     for text in texts {
       let image = try store.resolve(text)
@@ -25,48 +56,23 @@ extension ImageArchive {
       if let at = out.firstIndex(where: { $0.image.id == image.id }) {
         out[at].names += names.filter { !out[at].names.contains($0) }
       } else {
-        out.append(Selection(image, names: names))
+        out.append(Selection(image: image, names: names))
       }
     }
     return out
   }
 
-  /// Writes the images as an archive to `sink`, the same bytes every time.
-  ///
-  /// `compression` of the layers: nil keeps them as the manifests have them in OCI archives, and plain in
-  /// docker-archives. `.ociDirectory` is no archive: see `save(_:toDirectory:)`.
-  public static func save(
-    _ images: [Selection], from store: Store, as format: Format, compression: Compression? = nil, to sink: ByteSink
+  private static func write(
+    _ images: [Selection], from store: Store, _ format: Format, _ compression: Compression?, to file: OpenFile
   ) throws {
-    let lease = try store.lease()
-    defer { lease.release() }
-    let tar = TarWriter(sink)
+    let tar = TarWriter(file)
     let saver = ArchiveSaver(store: store, compression: compression)
-    switch format {
-    case .dockerArchive: try saver.writeDocker(images, TarOutput(tar))
-    case .ociArchive: try saver.writeOCI(images, TarOutput(tar))
-    case .ociDirectory: throw Failure("save", "an OCI layout directory needs a path", exitCode: 125)
+    if format == .dockerArchive {
+      try saver.writeDocker(images, TarOutput(tar))
+    } else {
+      try saver.writeOCI(images, TarOutput(tar))
     }
     _ = try tar.finish()
-  }
-
-  /// Writes the images to `path`: an archive whole or not at all, or an OCI layout into a directory that does not
-  /// exist or is empty.
-  public static func save(
-    _ images: [Selection], from store: Store, as format: Format, compression: Compression? = nil, toPath path: String
-  ) throws {
-    if format == .ociDirectory {
-      return try save(images, from: store, compression: compression, toDirectory: path)
-    }
-    let temporary = "\(path).\(Machine.processID).tmp"
-    do {
-      let file = try OpenFile(temporary, .create, permissions: 0o666)
-      try save(images, from: store, as: format, compression: compression, to: file)
-      try HostPath.rename(temporary, to: path)
-    } catch {
-      try? HostPath.removeFile(temporary)
-      throw error
-    }
   }
 
   private static func save(
@@ -77,8 +83,6 @@ extension ImageArchive {
         throw Failure("save \(path)", "it exists and is not an empty directory")
       }
     }
-    let lease = try store.lease()
-    defer { lease.release() }
     try ArchiveSaver(store: store, compression: compression).writeOCI(images, DirectoryOutput(path))
   }
 }

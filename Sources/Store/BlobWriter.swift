@@ -28,6 +28,9 @@ public final class BlobWriter: ByteSink {
     size += Int64(bytes.count)
   }
 
+  /// A second look at what was written so far.
+  func reading() throws -> OpenFile { try OpenFile(temporary) }
+
   /// Makes the bytes a blob. Throws if their digest is not `expected`, and then leaves nothing. A blob that is there
   /// already stays.
   public func finish(expected: Digest? = nil) throws -> (digest: Digest, size: Int64) {

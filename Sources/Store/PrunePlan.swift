@@ -1,7 +1,7 @@
 public import Core
 
 /// What a collection of garbage will remove: a value that prints, made by `Store.prunePlan` and done by
-/// `Store.execute`.
+/// `Store.prune`.
 public struct PrunePlan: Sendable, Equatable {
   /// What may be removed.
   public struct Scope: Sendable, Equatable {
@@ -9,17 +9,21 @@ public struct PrunePlan: Sendable, Equatable {
     public var danglingImages: Bool
     /// Images that no container uses, named or not.
     public var unusedImages: Bool
-    /// Step records, with the layers that no image needs.
+    /// Step records whose layer no image has.
     public var buildCache: Bool
+    /// All step records.
+    public var everyStep: Bool
     /// Only what was made before this, or nil for all.
     public var until: Timestamp?
 
     public init(
-      danglingImages: Bool = false, unusedImages: Bool = false, buildCache: Bool = false, until: Timestamp? = nil
+      danglingImages: Bool = false, unusedImages: Bool = false, buildCache: Bool = false, everyStep: Bool = false,
+      until: Timestamp? = nil
     ) {
       self.danglingImages = danglingImages
       self.unusedImages = unusedImages
       self.buildCache = buildCache
+      self.everyStep = everyStep
       self.until = until
     }
   }

@@ -36,23 +36,31 @@ extension Store {
   }
 
   /// The layer's unpacked tree for an overlay's lower: whiteouts as 0/0 character devices, opaque directories marked
-  /// by `trusted.overlay.opaque`. It is made on the first call, once, whoever calls.
-  public func treePath(_ diffID: Digest) throws -> String {
+  /// by `trusted.overlay.opaque`. It is made on the first call, once, whoever calls. `lowers` are the layers below it,
+  /// lowest first, where hard links of foreign layers may lead.
+  public func treePath(_ diffID: Digest, lowers: [Digest] = []) throws -> String {
     let tree = paths.tree(diffID)
     if try HostPath.status(tree, follow: false) != nil { return tree }
     guard try layer(diffID) != nil else { throw noLayer(diffID) }
+    // Before the lock: a layer may stand twice in a stack, and so below itself.
+    let lowers = try lowers.filter { $0 != diffID }.map { try treePath($0) }
     let lock = try FileLock.acquire("\(paths.layer(diffID))/lock", .exclusive)
     defer { lock.release() }
     if try HostPath.status(tree, follow: false) != nil { return tree }
     let temporary = try makeTemporaryDirectory("tree")
     do {
-      try unpack(diffID, into: temporary)
+      try unpack(diffID, into: temporary, lowers: lowers)
       try HostPath.rename(temporary, to: tree)
     } catch {
       try? HostPath.removeTree(temporary)
       throw error
     }
     return tree
+  }
+
+  /// The trees of a whole image, lowest first, one a layer.
+  public func treePaths(_ diffIDs: [Digest]) throws -> [String] {
+    try diffIDs.indices.map { try treePath(diffIDs[$0], lowers: Array(diffIDs[..<$0])) }
   }
 
   /// Whether the layer has an unpacked tree already.

@@ -1,0 +1,174 @@
+public import Core
+internal import Linux
+
+extension Store {
+  /// The directory of the container `id`: `config.json`, `state.json`, `upper`, `work`, logs and what its maker adds.
+  public func containerPath(_ id: String) -> String { paths.container(id) }
+
+  /// A new ID: 64 random hexadecimal digits.
+  public static func makeContainerID() -> String {
+    let digits = Array("0123456789abcdef".utf8)
+    return String(decoding: Machine.random(32).flatMap { [digits[Int($0 >> 4)], digits[Int($0 & 15)]] }, as: UTF8.self)
+  }
+
+  /// Puts the container on disk, all or nothing, with empty `upper` and `work` directories; returns its directory.
+  /// Throws if the name is taken.
+  @discardableResult
+  public func createContainer(_ record: ContainerRecord) throws -> String {
+    try checkName(record.name)
+    let temporary = try makeTemporaryDirectory("container", mode: 0o700)
+    try HostPath.makeDirectories("\(temporary)/upper")
+    try HostPath.makeDirectories("\(temporary)/work")
+    try replace("\(temporary)/config.json", with: document(record).bytes, durable: false)
+    try replace("\(temporary)/state.json", with: record.state.json.bytes, durable: false)
+    try withContainerLock {
+      try claim(record.name, for: record.id)
+      try HostPath.rename(temporary, to: paths.container(record.id))
+    }
+    return paths.container(record.id)
+  }
+
+  /// All containers, newest first. One whose process was killed unnoticed is told as exited with 255; one whose
+  /// files are damaged is left out: `check` tells of it.
+  public func containers() throws -> [ContainerRecord] {
+    try containerIDs().compactMap { try? container(id: $0) }.sorted { ($1.created, $1.id) < ($0.created, $0.id) }
+  }
+
+  /// Finds the container that `text` names: its name, ID, or the beginning of the ID. Throws `no such container: text`
+  /// with the nearest name, or that several begin so.
+  public func container(_ text: String) throws -> ContainerRecord {
+    if let id = try owner(of: text.hasPrefix("/") ? String(text.dropFirst()) : text) { return try container(id: id) }
+    let ids = try containerIDs()
+    let found = text.isEmpty ? [] : ids.filter { $0.hasPrefix(text) }
+    guard let first = found.first else {
+      let names = (try? containers().map(\.name)) ?? []
+      throw Failure("", "no such container: \(text)" + didYouMean(text, in: names.sorted()))
+    }
+    guard found.count == 1 else {
+      throw Failure(
+        "find container \"\(text)\"", "\(found.count) container IDs begin so: "
+          + found.prefix(4).map { $0.prefix(12) }.joined(separator: ", ") + (found.count > 4 ? ", ..." : ""))
+    }
+    return try container(id: first)
+  }
+
+  /// Whether a container has the name.
+  public func isNameTaken(_ name: String) throws -> Bool { try owner(of: name) != nil }
+
+  /// Replaces the container's state. Not synced: what is lost with the power was not running after it.
+  public func setState(_ id: String, _ state: ContainerState) throws {
+    try replace("\(paths.container(id))/state.json", with: state.json.bytes, durable: false)
+  }
+
+  /// Replaces the container's own document.
+  public func setConfig(_ id: String, _ config: JSON) throws {
+    var record = try container(id: id)
+    record.config = config
+    try replace("\(paths.container(id))/config.json", with: document(record).bytes, durable: false)
+  }
+
+  /// Gives the container another name; throws if that is taken.
+  public func renameContainer(_ id: String, to name: String) throws {
+    try checkName(name)
+    try withContainerLock {
+      var record = try container(id: id)
+      try claim(name, for: id)
+      let old = record.name
+      record.name = name
+      try replace("\(paths.container(id))/config.json", with: document(record).bytes, durable: true)
+      try HostPath.removeFile("\(paths.containerNames)/\(old)")
+    }
+  }
+
+  /// Removes the container and everything in its directory. Whether it may is the caller's to know.
+  public func removeContainer(_ id: String) throws {
+    let name = try? container(id: id).name
+    let temporary = try temporaryPath("container")
+    try withContainerLock {
+      do {
+        try HostPath.rename(paths.container(id), to: temporary)
+      } catch let error as SystemError where error.code == .noEntry {
+        throw Failure("", "no such container: \(id.prefix(12))")
+      }
+      if let name, try linked(name) == id { try HostPath.removeFile("\(paths.containerNames)/\(name)") }
+    }
+    try HostPath.removeTree(temporary)
+  }
+
+  /// The container with the whole ID `id`.
+  func container(id: String) throws -> ContainerRecord {
+    let directory = paths.container(id)
+    guard let config = try readIfThere("\(directory)/config.json"),
+      let state = try readIfThere("\(directory)/state.json")
+    else { throw Failure("", "no such container: \(id.prefix(12))") }
+    let json = try JSON.parse(config)
+    guard let name = json["name"]?.string,
+      let created = json["created"]?.string.flatMap({ Timestamp(rfc3339: $0) })
+    else { throw Failure("read container \(id.prefix(12))", "its record is damaged") }
+    var record = ContainerRecord(
+      id: id, name: name, created: created, image: try json["image"]?.string.map { try Digest($0) },
+      imageName: json["imageName"]?.string ?? "", config: json["config"] ?? .null,
+      state: try ContainerState(json: try JSON.parse(state)))
+    if case .running(let process, let started) = record.state, !process.isAlive {
+      record.state = .exited(code: 255, started: started, finished: started, error: "the process that ran it was killed")
+    }
+    return record
+  }
+
+  func containerIDs() throws -> [String] {
+    try Directory(paths.containers).entries()
+      .filter { name in name.count == 64 && name.allSatisfy { ($0 >= 48 && $0 <= 57) || ($0 >= 97 && $0 <= 102) } }
+      .map { String(decoding: $0, as: UTF8.self) }
+  }
+
+  private func document(_ record: ContainerRecord) -> JSON {
+    JSON.members([
+      "id": .string(record.id), "name": .string(record.name), "created": .string(record.created.rfc3339),
+      "image": record.image.map { .string($0.text) }, "imageName": .string(record.imageName), "config": record.config,
+    ])
+  }
+
+  /// Docker's rule: `[a-zA-Z0-9][a-zA-Z0-9_.-]+`.
+  private func checkName(_ name: String) throws {
+    func isAlphanumeric(_ byte: UInt8) -> Bool { (byte >= 48 && byte <= 57) || (byte | 32 >= 97 && byte | 32 <= 122) }
+    guard let first = name.utf8.first, isAlphanumeric(first), name.utf8.count >= 2, name.utf8.count <= 200,
+      name.utf8.allSatisfy({ isAlphanumeric($0) || $0 == 95 || $0 == 46 || $0 == 45 })
+    else {
+      throw Failure(
+        "use container name \"\(name)\"", "only [a-zA-Z0-9][a-zA-Z0-9_.-]+ is allowed", exitCode: 125)
+    }
+  }
+
+  private func withContainerLock(_ body: () throws -> Void) throws {
+    let lock = try FileLock.acquire(paths.containerLock, .exclusive)
+    defer { lock.release() }
+    try body()
+  }
+
+  /// Makes the name a symbolic link to the ID; under the lock. A link to a container that is gone is no claim.
+  private func claim(_ name: String, for id: String) throws {
+    if let owner = try owner(of: name), owner != id {
+      throw Failure(
+        "use container name \"\(name)\"", "it is in use by container \(owner.prefix(12))",
+        hint: "remove or rename that container first", exitCode: 125)
+    }
+    try HostPath.removeFile("\(paths.containerNames)/\(name)")
+    try Directory(paths.containerNames).makeSymlink(TreePath.root.child(name), target: Array(id.utf8))
+  }
+
+  private func owner(of name: String) throws -> String? {
+    guard let id = try linked(name), try HostPath.status(paths.container(id)) != nil else { return nil }
+    return id
+  }
+
+  /// The ID that the name's link holds, whether the container exists or not.
+  private func linked(_ name: String) throws -> String? {
+    guard !name.isEmpty, name != ".", name != "..", !name.utf8.contains(47), !name.utf8.contains(0) else { return nil }
+    do {
+      let target = try Directory(paths.containerNames).readLink(TreePath.root.child(name))
+      return String(decoding: target, as: UTF8.self)
+    } catch let error as SystemError where error.code == .noEntry || error.code == .nameTooLong {
+      return nil
+    }
+  }
+}

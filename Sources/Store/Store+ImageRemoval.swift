@@ -1,0 +1,93 @@
+public import Core
+internal import Linux
+
+extension Store {
+  /// Removes what `text` names, by Docker's rules.
+  ///
+  /// A name is taken away; the image goes with its last name. An ID removes the image if all its names are of one
+  /// repository, or with `force`. An image that a container uses stays: a stopped container's goes with `force`.
+  /// Layers that neither an image, a container nor a step record needs go with it, unless another command holds a
+  /// lease; then they wait for `prune`.
+  public func removeImage(_ text: String, force: Bool = false) throws -> ImageRemoval {
+    let containers = try self.containers()
+    var removal = ImageRemoval()
+    let gone: Digest? = try database().change(self) { transaction in
+      removal = ImageRemoval()
+      let (row, byID) = try lookUp(text, transaction.rows())
+      let users = containers.filter { $0.image == row.id }
+      let running = users.first { $0.state.isRunning }
+      if byID {
+        let repositories = Set(row.tags.compactMap { try? ImageReference($0).familiarRepository })
+        if repositories.count > 1, !force {
+          throw conflict(row, "it has names in several repositories: " + names(row).joined(separator: ", "), true)
+        }
+        if let running { throw conflict(row, "the running container \(running.name) uses it", false) }
+        if let user = users.first, !force { throw conflict(row, "the container \(user.name) uses it", true) }
+        removal.untagged = names(row)
+      } else {
+        let name = try named(text, row)
+        if row.tags.count + row.repoDigests.count > 1, row.tags != [name] {
+          removal.untagged = [familiar(name)]
+          try transaction.untag(name)
+          return nil
+        }
+        if let user = users.first, !force {
+          throw Failure(
+            "remove image \(text)", "the container \(user.name) uses it",
+            hint: "remove the container first, or force the removal")
+        }
+        removal.untagged = [name].map(familiar) + row.repoDigests.filter { $0 != name }.map(familiar)
+        if !users.isEmpty {
+          for name in row.tags + row.repoDigests { try transaction.untag(name) }
+          return nil
+        }
+      }
+      removal.deleted = [row.id]
+      try transaction.remove(row.id)
+      return row.id
+    }
+    if let gone, let lease = try FileLock.attempt(paths.lease, .exclusive) {
+      defer { lease.release() }
+      removal.deleted += try collect(remainsOf: gone)
+    }
+    return removal
+  }
+
+  /// Removes the blobs and layers of the image `id` that nothing needs any more; returns the layers, topmost first.
+  private func collect(remainsOf id: Digest) throws -> [Digest] {
+    guard let config = try? imageConfig(id) else { return [] }
+    let reachable = try reachable()
+    var deleted: [Digest] = []
+    for diffID in config.diffIDs.reversed() where !reachable.layers.contains(diffID) && !deleted.contains(diffID) {
+      for (blob, _) in try database().blobs(ofLayer: diffID) where !reachable.blobs.contains(blob) {
+        try remove(blob: blob)
+      }
+      try removeLayer(diffID)
+      deleted.append(diffID)
+    }
+    if !reachable.blobs.contains(id) { try remove(blob: id) }
+    return deleted
+  }
+
+  func remove(blob: Digest) throws {
+    if try database().diffID(ofBlob: blob) != nil { try database().change(self) { try $0.unlink(blob) } }
+    try HostPath.removeFile(paths.blob(blob))
+  }
+
+  /// The canonical name by which `text` found the row.
+  private func named(_ text: String, _ row: StateDatabase.Row) throws -> String {
+    let reference = try ImageReference(text)
+    guard let digest = reference.digest else { return reference.canonical }
+    return "\(reference.registry)/\(reference.repository)@\(digest)"
+  }
+
+  private func names(_ row: StateDatabase.Row) -> [String] { (row.tags + row.repoDigests).map(familiar) }
+
+  private func familiar(_ canonical: String) -> String { (try? ImageReference(canonical))?.familiar ?? canonical }
+
+  private func conflict(_ row: StateDatabase.Row, _ reason: String, _ canBeForced: Bool) -> Failure {
+    Failure(
+      "remove image \(row.id.short)", reason,
+      hint: canBeForced ? "force the removal with -f" : "stop the container first")
+  }
+}
