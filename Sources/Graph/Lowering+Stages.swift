@@ -6,7 +6,9 @@ extension Lowering {
   mutating func prepareStages() throws {
     for stage in document.stages {
       let range = stage.instruction.range
-      let base = try expand(stage.from.base, globals, at: range)
+      var base = try expand(stage.from.base, globals, at: range)
+      // What a plan to be looked at is not told stays as written.
+      if base.isEmpty, options.mode == .planOnly { base = stage.from.base }
       guard !base.isEmpty else {
         throw failure(
           "base name (\(stage.from.base)) should not be blank", at: range,
@@ -141,15 +143,14 @@ extension Lowering {
   private func missingImages(_ reachable: Set<Int>) throws -> [ImageRequest] {
     var missing: [ImageRequest] = []
     for index in reachable.sorted() {
-      for (key, range) in stages[index].images {
+      for (key, range) in stages[index].images where options.mode == .build {
         try located(range) {
           do { _ = try ImageReference(key.reference) } catch let error as Failure {
             throw Failure(
               "", "failed to parse stage name \(key.reference.goQuoted): \(error.reason)", hint: error.hint)
           }
         }
-        guard options.mode == .build, options.images[key] == nil, !missing.contains(where: { $0.key == key })
-        else { continue }
+        guard options.images[key] == nil, !missing.contains(where: { $0.key == key }) else { continue }
         missing.append(
           ImageRequest(
             key: key, diagnostic: diagnostic(.error, key.reference, at: range),

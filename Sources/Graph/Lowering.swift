@@ -102,8 +102,14 @@ struct Lowering {
     }
   }
 
+  /// `word` with its variables replaced. In a plan to be looked at, a word that can't be expanded stays as written.
   func expand(_ word: String, _ environment: Environment, at range: SourceRange) throws -> String {
-    try located(range) { try expander.expand(word) { environment[$0] } }
+    do {
+      return try located(range) { try expander.expand(word) { environment[$0] } }
+    } catch {
+      if options.mode == .planOnly { return word }
+      throw error
+    }
   }
 
   /// Throws "not supported yet" for `feature`, unless the plan is only to be looked at.

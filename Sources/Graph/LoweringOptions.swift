@@ -41,8 +41,8 @@ public struct LoweringOptions: Sendable {
 
   public enum Mode: Sendable {
     case build
-    /// Base images are not resolved (they count as empty) and flags that are not supported yet do not fail: the plan
-    /// is to be looked at, not to be executed.
+    /// The plan is to be looked at, not to be executed: base images are not resolved (they count as empty), flags that
+    /// are not supported yet do not fail, and words that can't be expanded without build arguments stay as written.
     case planOnly
   }
 
