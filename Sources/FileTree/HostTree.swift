@@ -1,0 +1,121 @@
+public import Core
+public import Linux
+
+/// A directory of the host as a tree: a build context, less what its ignore file hides.
+public struct HostTree: TreeView {
+  /// Whom the files belong to.
+  public enum Owner: Sendable, Equatable {
+    /// Root, whoever owns them on the host: what Docker makes of a build context.
+    case zero
+    /// Whom the host says.
+    case asIs
+  }
+
+  public let label: String
+  private let directory: Directory
+  private let ignore: IgnorePatterns?
+  private let owner: Owner
+
+  public init(
+    _ directory: Directory, ignore: IgnorePatterns? = nil, owner: Owner = .zero, label: String = "the build context"
+  ) {
+    self.directory = directory
+    self.ignore = ignore.flatMap { $0.isEmpty ? nil : $0 }
+    self.owner = owner
+    self.label = label
+  }
+
+  public func exclusion(_ path: TreePath) -> IgnoreLine? { ignore?.explain(path) }
+
+  public func entry(_ path: TreePath) throws -> TreeNode? {
+    guard let status = try directory.status(path) else { return nil }
+    if let ignore, !path.isRoot {
+      let matched = ignore.state(path)
+      if matched.isMatched {
+        guard status.kind == .directory, try hasException(path, matched) else { return nil }
+      }
+    }
+    return try HostNode.read(status, path, in: directory, owner: owner)
+  }
+
+  public func children(_ path: TreePath) throws -> [TreeChild] {
+    let inner = path.isRoot ? directory : try directory.directory(path)
+    let state = ignore?.state(path)
+    var out: [TreeChild] = []
+    for name: [UInt8] in try inner.entries() {
+      let child = path.child(name)
+      let matched = state.flatMap { ignore?.state(child, below: $0) }
+      if let ignore, matched?.isMatched == true, !ignore.couldContainExceptions(child) { continue }
+      guard let status = try HostNode.status(name, in: inner) else { continue }
+      if let matched, matched.isMatched {
+        guard status.kind == .directory, try hasException(child, matched) else { continue }
+      }
+      out.append(
+        TreeChild(name: name, node: try HostNode.read(status, TreePath.root.child(name), in: inner, owner: owner)))
+    }
+    return out
+  }
+
+  public func open(_ path: TreePath) throws -> OpenFile { try directory.open(path) }
+
+  /// Whether the ignored directory `path` holds something that an exception brings back: then it is there itself.
+  private func hasException(_ path: TreePath, _ state: IgnorePatterns.State) throws -> Bool {
+    guard let ignore, ignore.couldContainExceptions(path) else { return false }
+    let inner = try directory.directory(path)
+    for name: [UInt8] in try inner.entries() {
+      let child = path.child(name)
+      let matched = ignore.state(child, below: state)
+      if !matched.isMatched { return true }
+      if ignore.couldContainExceptions(child), try HostNode.status(name, in: inner)?.kind == .directory,
+        try hasException(child, matched)
+      {
+        return true
+      }
+    }
+    return false
+  }
+}
+
+/// Reading one node of a directory of the host.
+enum HostNode {
+  /// The status of an entry that was listed; nil if it has vanished since.
+  static func status(_ name: [UInt8], in directory: Directory) throws -> FileStatus? {
+    do {
+      return try directory.entryStatus(name)
+    } catch let error as SystemError where error.code == .noEntry {
+      return nil
+    }
+  }
+
+  /// The node with `status` at `path` of `directory`.
+  static func read(
+    _ status: FileStatus, _ path: TreePath, in directory: Directory, owner: HostTree.Owner
+  ) throws -> TreeNode {
+    var target: [UInt8] = []
+    var xattrs: [TarEntry.ExtendedAttribute] = []
+    switch status.kind {
+    case .symlink: target = try directory.readLink(path)
+    case .regular, .directory: xattrs = try attributes(path, in: directory)
+    default: break
+    }
+    var node = TreeNode(status, linkTarget: target, xattrs: xattrs)
+    if owner == .zero {
+      node.uid = 0
+      node.gid = 0
+    }
+    return node
+  }
+
+  /// The attributes that belong into a layer: not the host's labels (`security.selinux`), nor overlayfs's own marks.
+  static func belongsIntoLayer(_ name: String) -> Bool {
+    name == "security.capability" || (name.hasPrefix("user.") && !name.hasPrefix("user.overlay."))
+  }
+
+  private static func attributes(_ path: TreePath, in directory: Directory) throws -> [TarEntry.ExtendedAttribute] {
+    var out: [TarEntry.ExtendedAttribute] = []
+    for name in try directory.entryAttributeNames(path) where belongsIntoLayer(name) {
+      if let value = try directory.attribute(path, name) { out.append(TarEntry.ExtendedAttribute(name, value)) }
+    }
+    return out
+  }
+}
