@@ -57,17 +57,3 @@ public enum StandardStream: Int32, Sendable {
     }
   }
 }
-
-/// The process's environment; of a name that appears twice the first counts, as in getenv(3).
-public func processEnvironment() -> [String: String] {
-  var out: [String: String] = [:]
-  var at = environ
-  while let entry = at.pointee {
-    let text = String(cString: entry)
-    if let equals = text.firstIndex(of: "="), out[String(text[..<equals])] == nil {
-      out[String(text[..<equals])] = String(text[text.index(after: equals)...])
-    }
-    at += 1
-  }
-  return out
-}

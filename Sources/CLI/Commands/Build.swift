@@ -1,0 +1,96 @@
+internal import Core
+internal import Engine
+internal import Linux
+
+extension Command {
+  /// `stave build`.
+  static func build(_ path: [String]) -> Command {
+    Command(
+      path: path, usage: "[OPTIONS] PATH", summary: "Build an image from a Dockerfile",
+      details: HelpText.networkNote
+        + "\nPATH is the build context. `-f -` reads the Dockerfile from standard input.",
+      flags: buildFlags, arity: .exactly(1), argumentKind: .files, action: runBuild)
+  }
+}
+
+private func runBuild(_ call: Invocation) async throws -> Int32 {
+  let request = try buildRequest(call)
+  if call.has("print") {
+    call.console.print(try await call.engine.graph(request))
+    return 0
+  }
+  let style = try progressStyle(call)
+  let columns = call.variable("COLUMNS").flatMap { Int($0) }
+  let size = StandardStream.error.size
+  let printer = ProgressPrinter(
+    view: style.view(
+      isTerminal: StandardStream.error.isTerminal && call.variable("TERM") != "dumb", hasColor: call.console.hasColor,
+      columns: size?.columns ?? columns ?? 80, rows: size?.rows ?? 24),
+    console: call.console)
+  let outcome = try await interruptible {
+    try await printer.whileTicking { try await call.engine.build(request, progress: printer.handle) }
+  }
+  if style == .quiet {
+    call.console.line(outcome.imageID.text)
+  } else {
+    call.console.error("image ID: \(outcome.imageID.text)\n")
+    for tag in outcome.tags { call.console.error("tagged: \(tag)\n") }
+  }
+  return 0
+}
+
+/// `--progress`, else what `BUILDKIT_PROGRESS` says.
+private func progressStyle(_ call: Invocation) throws -> ProgressStyle {
+  if call.bool("quiet") { return .quiet }
+  let word = call.string("progress") ?? call.variable("BUILDKIT_PROGRESS") ?? "auto"
+  if word == "none" { return .quiet }
+  guard let style = ProgressStyle(rawValue: word) else {
+    throw call.usage("invalid progress type \"\(word)\": expected auto, plain, tty, rawjson or quiet")
+  }
+  return style
+}
+
+private func buildRequest(_ call: Invocation) throws -> BuildRequest {
+  let context = call.arguments.first ?? "."
+  if context == "-" {
+    throw Failure.notSupportedYet("build -", hint: "give a directory, and -f - for a Dockerfile on standard input")
+  }
+  let schemes = ["http://", "https://", "git://", "ssh://", "git@", "github.com/"]
+  if schemes.contains(where: { context.hasPrefix($0) }) { throw Failure.notSupportedYet("build \(context)") }
+  var request = BuildRequest(context: context)
+  request.dockerfile = try dockerfile(call)
+  request.tags = call.list("tag")
+  request.target = call.string("target").flatMap { $0.isEmpty ? nil : $0 }
+  request.buildArguments = try call.list("build-arg").map { text in
+    let parts = text.split(separator: "=", maxSplits: 1, omittingEmptySubsequences: false)
+    guard let name = parts.first, !name.isEmpty else {
+      throw call.usage("invalid argument \"\(text)\" for \"--build-arg\" flag: expected NAME or NAME=VALUE")
+    }
+    return (String(name), parts.count > 1 ? String(parts[1]) : nil)
+  }
+  request.labels = try call.pairs("label")
+  request.noCache = call.bool("no-cache")
+  request.pull = ["true", "always", "newer"].contains(call.string("pull") ?? "false")
+  request.platform = call.string("platform")
+  request.network = call.string("network") ?? "default"
+  request.addHosts = call.list("add-host")
+  request.idFile = call.string("iidfile")
+  request.jobs = call.int("jobs")
+  if let jobs = request.jobs, jobs < 1 { throw call.usage("invalid argument \"\(jobs)\" for \"--jobs\" flag: expected 1 or more") }
+  request.environment = call.environment
+  return request
+}
+
+private func dockerfile(_ call: Invocation) throws -> BuildRequest.DockerfileLocation {
+  let files = call.list("file")
+  if files.count > 1 { throw Failure.notSupportedYet("more than one --file") }
+  switch files.first {
+  case nil, "": return .automatic
+  case "-":
+    guard let bytes = StandardStream.input.readAll(limit: 16 << 20) else {
+      throw Failure("read Dockerfile from standard input", "more than 16 MiB, or not readable")
+    }
+    return .bytes(bytes)
+  case let path?: return .path(path)
+  }
+}

@@ -1,0 +1,28 @@
+internal import Core
+
+/// Folds the events of a build into text for standard error. Pure: it writes nothing and has no clock.
+protocol ProgressView: Sendable {
+  /// The text that `event` adds.
+  mutating func text(for event: ProgressEvent) -> String
+  /// The text that the passing of time adds: a repaint of what counts seconds. `now` is the present.
+  mutating func text(at now: Timestamp) -> String
+}
+
+extension ProgressView {
+  mutating func text(at now: Timestamp) -> String { "" }
+}
+
+/// The views of `--progress`.
+enum ProgressStyle: String, Sendable, CaseIterable {
+  case auto, plain, tty, rawjson, quiet
+
+  /// The view; `auto` is `tty` on a terminal. `columns` and `rows` are the terminal's.
+  func view(isTerminal: Bool, hasColor: Bool, columns: Int, rows: Int) -> any ProgressView {
+    switch self {
+    case .auto where isTerminal, .tty: TerminalProgressView(columns: columns, rows: rows, hasColor: hasColor)
+    case .auto, .plain: PlainProgressView()
+    case .rawjson: RawJSONProgressView()
+    case .quiet: QuietProgressView()
+    }
+  }
+}
