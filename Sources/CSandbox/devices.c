@@ -12,9 +12,12 @@ enum { max_rules = 128, per_rule = 10, fixed = 16 };
 #define INSN(CODE, DST, SRC, OFF, IMM) \
   ((struct bpf_insn){.code = (CODE), .dst_reg = (DST), .src_reg = (SRC), .off = (OFF), .imm = (IMM)})
 
-int stave_guard_devices(int cgroup, const struct stave_device_rule *rules, size_t count) {
+int stave_load_device_guard(const struct stave_device_rule *rules, size_t count) {
   struct bpf_insn program[fixed + max_rules * per_rule];
-  if (count > max_rules) return E2BIG;
+  if (count > max_rules) {
+    errno = E2BIG;
+    return -1;
+  }
   size_t n = 0;
   // r2 type, r3 access, r4 major, r5 minor of struct bpf_cgroup_dev_ctx.
   program[n++] = INSN(BPF_LDX | BPF_MEM | BPF_W, 2, 1, 0, 0);
@@ -46,15 +49,16 @@ int stave_guard_devices(int cgroup, const struct stave_device_rule *rules, size_
   load.insns = (uint64_t)(uintptr_t)program;
   load.insn_cnt = (uint32_t)n;
   load.license = (uint64_t)(uintptr_t) "Apache-2.0";
-  int fd = (int)syscall(SYS_bpf, BPF_PROG_LOAD, &load, sizeof load);
-  if (fd < 0) return errno;
+  // Descriptors of BPF programs are close-on-exec.
+  return (int)syscall(SYS_bpf, BPF_PROG_LOAD, &load, sizeof load);
+}
+
+int stave_attach_device_guard(int cgroup, int program) {
   union bpf_attr attach;
   memset(&attach, 0, sizeof attach);
   attach.target_fd = (uint32_t)cgroup;
-  attach.attach_bpf_fd = (uint32_t)fd;
+  attach.attach_bpf_fd = (uint32_t)program;
   attach.attach_type = BPF_CGROUP_DEVICE;
   attach.attach_flags = BPF_F_ALLOW_MULTI;
-  int error = syscall(SYS_bpf, BPF_PROG_ATTACH, &attach, sizeof attach) < 0 ? errno : 0;
-  close(fd);
-  return error;
+  return (int)syscall(SYS_bpf, BPF_PROG_ATTACH, &attach, sizeof attach);
 }

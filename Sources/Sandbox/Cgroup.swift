@@ -1,4 +1,3 @@
-internal import CSandbox
 internal import Core
 internal import Linux
 
@@ -52,41 +51,5 @@ final class Cgroup: Sendable {
         try? HostPath.removeDirectory(String(directory[..<slash]))
       }
     }
-  }
-}
-
-/// A device that a container may use.
-struct DeviceRule: Sendable, Equatable {
-  /// `c`, `b`, or `a` for both.
-  var type: Character
-  /// Nil is all.
-  var major: UInt32?
-  var minor: UInt32?
-  /// Of `r`, `w`, `m`.
-  var access: String
-
-  /// What Docker lets every container do: make any node, and use the standard ones and terminals.
-  static let standard: [DeviceRule] =
-    [
-      DeviceRule(type: "c", access: "m"), DeviceRule(type: "b", access: "m"),
-      DeviceRule(type: "c", major: 136, access: "rwm"),
-    ]
-    + [(1, 3), (1, 5), (1, 7), (1, 8), (1, 9), (5, 0), (5, 1), (5, 2)].map {
-      DeviceRule(type: "c", major: $0.0, minor: $0.1, access: "rwm")
-    }
-
-  /// `c 1:3 rwm`, as the v1 controller takes it.
-  var text: String {
-    "\(type) \(major.map(String.init) ?? "*"):\(minor.map(String.init) ?? "*") \(access)"
-  }
-
-  var wire: stave_device_rule {
-    var bits: UInt32 = 0
-    if access.contains("m") { bits |= 1 }
-    if access.contains("r") { bits |= 2 }
-    if access.contains("w") { bits |= 4 }
-    return stave_device_rule(
-      type: type == "b" ? 1 : type == "c" ? 2 : 0, major: major.map { Int32(clamping: $0) } ?? -1,
-      minor: minor.map { Int32(clamping: $0) } ?? -1, access: bits)
   }
 }

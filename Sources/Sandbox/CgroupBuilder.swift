@@ -55,8 +55,9 @@ struct CgroupBuilder {
 
   private mutating func guardDevices(_ rules: [DeviceRule]) {
     if let unified {
-      let wire = rules.map(\.wire)
-      if stave_guard_devices(unified.file.descriptor, wire, wire.count) == 0 {
+      if let program = DeviceGuard.program(rules),
+        stave_attach_device_guard(unified.file.descriptor, program.descriptor) == 0
+      {
         guardsDevices = true
         return
       }

@@ -105,7 +105,9 @@ struct stave_device_rule {
   uint32_t access;
 };
 
-// Allows the processes in the cgroup v2 directory `cgroup` only what a rule allows. 0 or an errno.
-int stave_guard_devices(int cgroup, const struct stave_device_rule *rules, size_t count);
+// A program that allows only what a rule allows: its descriptor, or -1 and errno.
+int stave_load_device_guard(const struct stave_device_rule *rules, size_t count);
+// Puts the processes in the cgroup v2 directory `cgroup` under `program`. 0, or -1 and errno.
+int stave_attach_device_guard(int cgroup, int program);
 
 #endif
