@@ -73,8 +73,7 @@ extension Op {
 extension String {
   /// The string with its line breaks shown as `\n`.
   fileprivate var onOneLine: String {
-    String(map { $0 == "\n" || $0 == "\r\n" ? "\u{0}" : $0 }).split(separator: "\u{0}", omittingEmptySubsequences: false)
-      .joined(separator: "\\n")
+    split(omittingEmptySubsequences: false, whereSeparator: \.isNewline).joined(separator: "\\n")
   }
 
   fileprivate func padded(_ width: Int) -> String {

@@ -25,8 +25,8 @@ public struct BuildPlan: Sendable {
 
   public init(
     vertices: [Vertex], target: VertexID, config: ImageConfig, history: [HistoryItem], warnings: [Diagnostic] = [],
-    stageCount: Int = 1, instructionNames: [String] = [], usedBuildArgs: [String] = [], unusedBuildArgs: [String] = [],
-    sourceDateEpoch: Timestamp? = nil
+    stageCount: Int = 1, instructionNames: [String] = [], usedBuildArgs: [String] = [],
+    unusedBuildArgs: [String] = [], sourceDateEpoch: Timestamp? = nil
   ) {
     self.vertices = vertices
     self.target = target
@@ -42,7 +42,8 @@ public struct BuildPlan: Sendable {
 
   /// One history entry, and where its layer comes from.
   public struct HistoryItem: Sendable, Equatable {
-    /// `created` of an entry of this build is the plan's `sourceDateEpoch`. `isEmptyLayer` is final for `.base` and `.empty`.
+    /// `created` of an entry of this build is the plan's `sourceDateEpoch`. `isEmptyLayer` is final for `.base` and
+    /// `.empty`.
     public var entry: ImageConfig.History
     public var origin: Origin
 

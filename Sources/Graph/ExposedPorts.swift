@@ -41,7 +41,9 @@ private func looksLikeAddress(_ text: String) -> Bool {
   if text.contains(":") {
     let groups = text.split(separator: ":", omittingEmptySubsequences: false)
     return (3...9).contains(groups.count)
-      && groups.allSatisfy { $0.count <= 4 && $0.allSatisfy(\.isHexDigit) || $0.contains(".") && looksLikeAddress(String($0)) }
+      && groups.allSatisfy {
+        $0.contains(".") ? looksLikeAddress(String($0)) : $0.count <= 4 && $0.allSatisfy(\.isHexDigit)
+      }
   }
   let numbers = text.split(separator: ".", omittingEmptySubsequences: false)
   return numbers.count == 4 && numbers.allSatisfy { UInt8($0) != nil && !$0.hasPrefix("+") }

@@ -27,6 +27,7 @@ extension Lowering {
     var shown = words
     for index in transfer.inlineSources where command.instruction.heredocs.indices.contains(index) {
       let heredoc = command.instruction.heredocs[index]
+      try checkFileName(heredoc.name, at: range)
       // A here-document is expanded as shells do it, whatever the escape directive says.
       let content =
         heredoc.expand

@@ -2,14 +2,16 @@ internal import Core
 internal import Dockerfile
 
 extension Lowering {
-  func lower(_ run: Instruction.Run, _ command: StageNode.Command, _ state: inout StageState) throws {
+  mutating func lower(_ run: Instruction.Run, _ command: StageNode.Command, _ state: inout StageState) throws {
     let range = command.range
     if !run.mounts.isEmpty { try refuse("RUN --mount", at: range) }
     if run.security == "insecure" { try refuse("RUN --security=insecure", at: range) }
     if !run.devices.isEmpty { try refuse("RUN --device", at: range) }
     let (argv, files) = program(run, command.instruction.heredocs, state)
-    guard let first = argv.first, !first.isEmpty else {
-      throw failure("RUN requires at least one argument", at: range)
+    if !files.isEmpty { try checkFileName(command.instruction.heredocs[0].name, at: range) }
+    guard !argv.isEmpty else {
+      warnings.append(diagnostic(.warning, "RUN without a command does nothing", at: range))
+      return state.record("RUN ", created: sourceDateEpoch)
     }
     var network = options.network
     if let name = run.network {
@@ -85,7 +87,9 @@ extension Lowering {
     for name in proxyArguments {
       // The spelling that sorts last wins, as the client's own variables do: lower case after upper case.
       guard let value = buildArgs[name.lowercased()] ?? buildArgs[name], !value.isEmpty else { continue }
-      for spelling in [name, name.lowercased()] where environment[spelling] == nil { out.append("\(spelling)=\(value)") }
+      for spelling in [name, name.lowercased()] where environment[spelling] == nil {
+        out.append("\(spelling)=\(value)")
+      }
     }
     return out
   }

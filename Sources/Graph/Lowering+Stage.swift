@@ -1,6 +1,7 @@
 internal import Core
 internal import Dockerfile
 
+/// PATH of images that have none.
 let defaultPath = "/usr/local/sbin:/usr/local/bin:/usr/sbin:/usr/bin:/sbin:/bin"
 
 extension Lowering {
@@ -57,7 +58,8 @@ extension Lowering {
     if image.platform.os != wanted.os || image.platform.architecture != wanted.architecture {
       warnings.append(
         diagnostic(
-          .warning, "base image \(key.reference) has platform \"\(image.platform)\", expected \"\(wanted)\"", at: range))
+          .warning, "base image \(key.reference) has platform \"\(image.platform)\", expected \"\(wanted)\"",
+          at: range))
     }
     var state = StageState(
       current: VertexID(op, inputs: []), image: image, history: history, environment: Environment())

@@ -49,6 +49,11 @@ struct Lowering {
       }
       return Timestamp(seconds: seconds)
     }
+    let lines = document.source.utf8.split(separator: 10, omittingEmptySubsequences: false)
+    if let line = lines.firstIndex(where: { $0.contains(0) }) {
+      throw failure(
+        "the Dockerfile has a NUL byte", at: SourceRange(line + 1, line + 1), hint: "save it as UTF-8 text")
+    }
     guard !document.stages.isEmpty else { throw failure("dockerfile contains no stages to build", at: nil) }
     try expandGlobals()
   }
@@ -110,6 +115,12 @@ struct Lowering {
       if options.mode == .planOnly { return word }
       throw error
     }
+  }
+
+  /// Throws unless `name` can be a file's name: a here-document's word may be anything.
+  func checkFileName(_ name: String, at range: SourceRange) throws {
+    guard name.isEmpty || name == "." || name == ".." || name.contains("/") else { return }
+    throw failure("here-document name \(name.goQuoted) can't be a file name", at: range)
   }
 
   /// Throws "not supported yet" for `feature`, unless the plan is only to be looked at.

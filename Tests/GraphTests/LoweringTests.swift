@@ -178,8 +178,9 @@ extension BuildPlan {
     #expect(try last("FROM x AS b\nARG A=1\nFROM b\nRUN a\n") == ["A=1"])
     #expect(try last("FROM x AS b\nARG A=1\nENV A=2\nFROM b\nRUN a\n") == ["A=2"])
     #expect(try last("FROM x\nENV A=2\nARG A=1\nRUN a\n") == ["A=1"])
-    #expect(try last("FROM x\nARG TARGETARCH BUILDPLATFORM TARGETSTAGE\nRUN a\n")
-      == ["TARGETARCH=amd64", "BUILDPLATFORM=linux/amd64", "TARGETSTAGE=default"])
+    #expect(
+      try last("FROM x\nARG TARGETARCH BUILDPLATFORM TARGETSTAGE\nRUN a\n")
+        == ["TARGETARCH=amd64", "BUILDPLATFORM=linux/amd64", "TARGETSTAGE=default"])
     #expect(try last("FROM x\nARG A=1 B=$A-2\nRUN a\n") == ["A=1", "B=1-2"])
     #expect(try last("FROM x\nENV a=1\nENV a=2 b=$a\nRUN a\n") == ["a=2", "b=1"])
   }
@@ -325,6 +326,23 @@ extension BuildPlan {
         == "invalid chmod parameter: '64a'. it should be octal string and between 0 and 07777")
     #expect(refusal("FROM a\nCOPY --chmod=u=rwX,go=rX x y\n") == "no error")
     #expect(refusal("FROM a\nCOPY --chmod=10000 x y\n").hasPrefix("invalid chmod"))
+  }
+
+  @Test func oddTextIsRefused() throws {
+    #expect(refusal("FROM a\nRUN x\0y\n") == "the Dockerfile has a NUL byte")
+    #expect(refusal("FROM a\nCOPY <<../x /d/\ny\n../x\n") == #"here-document name "../x" can't be a file name"#)
+    #expect(refusal("FROM a\nRUN <<a/b\n#!/bin/sh\na/b\n") == #"here-document name "a/b" can't be a file name"#)
+    let plan = try planOf("FROM a\nRUN []\n")
+    #expect(plan.made == ["RUN "])
+    #expect(plan.warnings.map(\.message) == ["RUN without a command does nothing"])
+  }
+
+  @Test func theEpochOfTheSourceDatesTheHistory() throws {
+    let plan = try planOf("FROM a\nRUN x\n") { $0.buildArgs = [.init("SOURCE_DATE_EPOCH", "86400")] }
+    #expect(plan.sourceDateEpoch == Timestamp(seconds: 86400))
+    #expect(plan.history.last?.entry.created == Timestamp(seconds: 86400))
+    #expect(
+      refusal("FROM a\n") { $0.buildArgs = [.init("SOURCE_DATE_EPOCH", "x")] } == "invalid SOURCE_DATE_EPOCH: x")
   }
 
   @Test func durationsPrintAsInGo() {
