@@ -49,6 +49,8 @@ struct CommandLineTool: Sendable {
   }
 
   private func dispatch(_ arguments: [String]) async throws -> Int32 {
+    // The command that scripts call most is answered before the tables of all others are made.
+    if arguments == ["version"] { return try await call(.version, [], root: nil) }
     let tree = CommandTree.stave
     let globals: FlagValues
     do {
@@ -58,7 +60,7 @@ struct CommandLineTool: Sendable {
       throw failure
     }
     for flag in CommandLineTool.globalFlags where globals.has(flag.name) {
-      if case .notYet = flag.support {
+      if flag.isLater {
         throw Failure("--\(flag.name)", "not supported yet", hint: "there is no daemon to talk to", exitCode: 125)
       }
     }

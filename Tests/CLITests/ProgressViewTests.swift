@@ -46,9 +46,8 @@ private func text(_ view: any ProgressView, _ events: [ProgressEvent]) -> String
 
   @Test func quietSaysNothing() {
     #expect(text(QuietProgressView(), events(failing: true)) == "")
-    #expect(
-      text(QuietProgressView(), [.warning(Diagnostic(.warning, "careful", file: "Dockerfile", range: SourceRange(3, 3)))])
-        == "Dockerfile:3: warning: careful\n")
+    let warning = Diagnostic(.warning, "careful", file: "Dockerfile", range: SourceRange(3, 3))
+    #expect(text(QuietProgressView(), [.warning(warning)]) == "Dockerfile:3: warning: careful\n")
   }
 
   @Test func rawJSONIsOneObjectALine() throws {
@@ -78,7 +77,8 @@ private func text(_ view: any ProgressView, _ events: [ProgressEvent]) -> String
     out = view.text(for: all[7])
     #expect(
       out == "\u{1B}[3A\r\u{1B}[J[+] Building 2.1s (2/2) FINISHED\n"
-        + " => CACHED [build 1/2] FROM box 0.0s\n".replacing40() + " => [build 2/2] RUN make            2.1s\n".replacing40())
+        + " => CACHED [build 1/2] FROM box 0.0s\n".replacing40()
+        + " => [build 2/2] RUN make            2.1s\n".replacing40())
   }
 
   @Test func terminalIsNeverHigherThanItsWindow() {
@@ -86,7 +86,8 @@ private func text(_ view: any ProgressView, _ events: [ProgressEvent]) -> String
     var out = ""
     for id in 1...30 {
       let at = Timestamp(seconds: 100)
-      out = view.text(for: .stepStarted(ProgressStep(id: id, name: "RUN " + String(repeating: "é漢", count: 40)), at: at))
+      let name = "RUN " + String(repeating: "é漢", count: 40)
+      out = view.text(for: .stepStarted(ProgressStep(id: id, name: name), at: at))
       #expect(out.split(separator: "\n").count <= 5)
       for line in out.split(separator: "\n") {
         let bare = SafeText.line(String(line))

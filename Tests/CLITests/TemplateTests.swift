@@ -4,11 +4,13 @@ import Testing
 @testable import CLI
 
 @Suite struct TemplateTests {
-  static let value = try! JSON.parse(
+  static let value = parsed(
     """
     {"ID":"abc","Names":["a","b"],"Size":12,"Empty":[],"Config":{"Env":["A=1","B=2"],"Labels":{"k":"v","x.y":"z"},
     "Cmd":null,"Tty":false},"Labels":"one=1,two=2"}
     """)
+
+  private static func parsed(_ text: String) -> JSON { (try? JSON.parse(text)) ?? .null }
 
   func render(_ template: String) throws -> String { try Template(template).render(Self.value) }
 
@@ -26,10 +28,12 @@ import Testing
     ("{{range .Empty}}x{{else}}none{{end}}", "none"), ("{{if .Empty}}x{{else if .ID}}y{{else}}z{{end}}", "y"),
     ("{{with .Config}}{{.Tty}}{{$.ID}}{{end}}", "falseabc"), ("{{index .Config.Labels \"x.y\"}}", "z"),
     ("{{index .Names 1}}", "b"), ("{{len .Names}}", "2"), ("{{join .Names \", \"}}", "a, b"),
-    ("{{upper .ID}}{{.ID | upper | lower}}", "ABCabc"), ("{{printf \"%-5s|%3d|%q\" .ID .Size .ID}}", "abc  | 12|\"abc\""),
+    ("{{upper .ID}}{{.ID | upper | lower}}", "ABCabc"),
+    ("{{printf \"%-5s|%3d|%q\" .ID .Size .ID}}", "abc  | 12|\"abc\""),
     ("{{eq .ID \"x\" \"abc\"}} {{ne .Size 12}} {{lt .Size 13}} {{ge .Size 13}}", "true false true false"),
     ("{{and .ID .Size}} {{or .Empty .ID}} {{not .ID}}", "12 abc false"), ("a {{- .ID -}} b", "aabcb"),
-    ("{{/* note */}}x", "x"), ("{{$x := .Size}}{{$x}}", "12"), ("{{.Names}} {{.Config.Labels}}", "[a b] map[k:v x.y:z]"),
+    ("{{/* note */}}x", "x"), ("{{$x := .Size}}{{$x}}", "12"),
+    ("{{.Names}} {{.Config.Labels}}", "[a b] map[k:v x.y:z]"),
     ("{{.Config.Cmd}}", "<nil>"), ("{{.Config.Labels.none}}", "<no value>"), ("{{.Label \"two\"}}", "2"),
     ("{{range $k, $v := .Config.Labels}}{{$k}}:{{$v}};{{end}}", "k:v;x.y:z;"), ("{{(index .Names 0)}}", "a"),
     ("{{println .ID .Size}}", "abc 12\n"), ("{{slice .ID 1}}", "bc"), ("{{split \"a:b\" \":\"}}", "[a b]"),

@@ -34,11 +34,14 @@ extension Command {
     Command(
       path: path, usage: "[OPTIONS] IMAGE [IMAGE...]", summary: "Save images to an archive",
       flags: [
-        Flag("compression", .string, "Compress layers (default: none)", choices: ["none", "gzip", "zstd"],
+        Flag(
+          "compression", .string, "Compress layers (default: none)", choices: ["none", "gzip", "zstd"],
           placeholder: "method"),
-        Flag("format", .string, "The form of the archive (default: docker-archive)",
+        Flag(
+          "format", .string, "The form of the archive (default: docker-archive)",
           choices: ArchiveFormat.allCases.map(\.rawValue), placeholder: "form"),
-        Flag("output", "o", .string, "Write to this file or directory instead of standard output",
+        Flag(
+          "output", "o", .string, "Write to this file or directory instead of standard output",
           placeholder: "path"),
         .later("platform", .string),
       ], arity: .atLeast(1), argumentKind: .images
@@ -62,7 +65,8 @@ extension Command {
   /// `stave import`.
   static func importImage(_ path: [String]) -> Command {
     Command(
-      path: path, usage: "[OPTIONS] file|- [REPOSITORY[:TAG]]", summary: "Make an image of an archive of a root file system",
+      path: path, usage: "[OPTIONS] file|- [REPOSITORY[:TAG]]",
+      summary: "Make an image of an archive of a root file system",
       flags: [
         Flag("change", "c", .list, "Apply a Dockerfile instruction to the image", placeholder: "instruction"),
         Flag("message", "m", .string, "The comment in the image's history", placeholder: "text"),
@@ -70,8 +74,7 @@ extension Command {
       ], arity: .atLeast(1), argumentKind: .files
     ) { call in
       if call.arguments.count > 2 {
-        throw Failure(
-          "", "\"stave \(call.command.name)\" requires at most 2 arguments", hint: call.command.usageHint, exitCode: 125)
+        throw call.usage("\"stave \(call.command.name)\" requires at most 2 arguments")
       }
       let source = call.arguments[0]
       if source.hasPrefix("http://") || source.hasPrefix("https://") {

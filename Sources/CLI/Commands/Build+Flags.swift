@@ -3,7 +3,8 @@ let buildFlags: [Flag] = buildFlagsNow + buildFlagsWithoutEffect + buildFlagsLat
 
 private let buildFlagsNow: [Flag] = [
   Flag("add-host", .list, "Add a line to /etc/hosts of RUN steps", placeholder: "host:ip"),
-  Flag("build-arg", .list, "Set a build argument; without a value, take it from the environment",
+  Flag(
+    "build-arg", .list, "Set a build argument; without a value, take it from the environment",
     placeholder: "name[=value]"),
   Flag("file", "f", .list, "The Dockerfile; - for standard input (default: Dockerfile in PATH)", placeholder: "path"),
   Flag("iidfile", .string, "Write the image ID to this file", placeholder: "path"),
@@ -12,11 +13,14 @@ private let buildFlagsNow: [Flag] = [
   Flag("network", .string, "Network of RUN steps: host or none (default: host)", placeholder: "mode"),
   Flag("no-cache", .bool, "Run every step, whatever was built before"),
   Flag("platform", .string, "The platform to build for", placeholder: "os/arch"),
-  Flag("print", .optional(implied: "graph"), "Print the build graph and stop", choices: ["graph"],
+  Flag(
+    "print", .optional(implied: "graph"), "Print the build graph and stop", choices: ["graph"],
     placeholder: "what"),
-  Flag("progress", .string, "How to show progress (default: auto)",
+  Flag(
+    "progress", .string, "How to show progress (default: auto)",
     choices: ["auto", "plain", "tty", "rawjson", "quiet", "none"], placeholder: "style"),
-  Flag("pull", .optional(implied: "true"), "Ask the registry for newer base images",
+  Flag(
+    "pull", .optional(implied: "true"), "Ask the registry for newer base images",
     choices: ["true", "false", "always", "missing", "never", "newer"], placeholder: "policy"),
   Flag("quiet", "q", .bool, "Print nothing but the image ID"),
   Flag("tag", "t", .list, "Name the image; may be repeated", placeholder: "name[:tag]"),

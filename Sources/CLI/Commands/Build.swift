@@ -30,12 +30,7 @@ private func runBuild(_ call: Invocation) async throws -> Int32 {
   let outcome = try await interruptible {
     try await printer.whileTicking { try await call.engine.build(request, progress: printer.handle) }
   }
-  if style == .quiet {
-    call.console.line(outcome.imageID.text)
-  } else {
-    call.console.error("image ID: \(outcome.imageID.text)\n")
-    for tag in outcome.tags { call.console.error("tagged: \(tag)\n") }
-  }
+  if style == .quiet { call.console.line(outcome.imageID.text) }
   return 0
 }
 
@@ -76,7 +71,9 @@ private func buildRequest(_ call: Invocation) throws -> BuildRequest {
   request.addHosts = call.list("add-host")
   request.idFile = call.string("iidfile")
   request.jobs = call.int("jobs")
-  if let jobs = request.jobs, jobs < 1 { throw call.usage("invalid argument \"\(jobs)\" for \"--jobs\" flag: expected 1 or more") }
+  if let jobs = request.jobs, jobs < 1 {
+    throw call.usage("invalid argument \"\(jobs)\" for \"--jobs\" flag: expected 1 or more")
+  }
   request.environment = call.environment
   return request
 }

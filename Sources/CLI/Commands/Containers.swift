@@ -80,7 +80,8 @@ private func listContainers(_ call: Invocation) async throws -> Int32 {
   let filter = try ContainerFilter(call)
   let last = call.bool("latest") ? 1 : call.int("last") ?? -1
   let needsSize = call.bool("size") || (call.string("format") ?? "").contains(".Size")
-  let all = try await call.engine.containers(all: call.bool("all") || last > 0 || filter.looksAtAll, withSize: needsSize)
+  let all = try await call.engine.containers(
+    all: call.bool("all") || last > 0 || filter.looksAtAll, withSize: needsSize)
   var rows = all.filter(filter.matches).sorted { ($1.created, $1.id) < ($0.created, $0.id) }
   if last > 0 { rows = Array(rows.prefix(last)) }
   let isWhole = call.bool("no-trunc")
@@ -106,7 +107,7 @@ func containerRow(_ row: ContainerSummary, isWhole: Bool, now: Timestamp) -> JSO
     "Status": .string(containerStatus(row.state, now: now)), "State": .string(row.state.word), "Ports": "",
     "Names": .string(row.name), "Size": .string(row.size.map(HumanText.size) ?? "0B"),
     "Labels": .string(row.labels.keys.sorted().map { "\($0)=\(row.labels[$0] ?? "")" }.joined(separator: ",")),
-    "Mounts": "", "LocalVolumes": "0", "Networks": "host",
+    "Mounts": "", "LocalVolumes": "0", "Networks": "",
   ])
 }
 

@@ -13,7 +13,8 @@ private let runFlagsNow: [Flag] = [
   Flag("cpuset-cpus", .string, "Processors to run on", placeholder: "0-3,5"),
   Flag("cpuset-mems", .string, "Memory nodes to use", placeholder: "0-3,5"),
   Flag("entrypoint", .string, "Replace the image's ENTRYPOINT", placeholder: "command"),
-  Flag("env", "e", .list, "Set a variable; without a value, take it from the environment",
+  Flag(
+    "env", "e", .list, "Set a variable; without a value, take it from the environment",
     placeholder: "name[=value]"),
   Flag("env-file", .list, "Read variables from a file", placeholder: "path"),
   Flag("hostname", "h", .string, "The container's host name", placeholder: "name"),

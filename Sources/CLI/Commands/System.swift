@@ -20,7 +20,8 @@ extension Command {
       .later("volumes", .bool),
     ], arity: .none
   ) { call in
-    let images = call.bool("all") ? "all images without at least one container associated to them" : "all dangling images"
+    let images =
+      call.bool("all") ? "all images without at least one container associated to them" : "all dangling images"
     let question =
       "WARNING! This will remove:\n  - all stopped containers\n  - \(images)\n  - unused build cache\n"
     guard call.bool("force") || call.confirms(question) else { return 0 }

@@ -114,7 +114,11 @@ struct TemplateParser {
         chain.append(name)
       }
       if !chain.isEmpty {
-        if case .field(let names) = operand { operand = .field(names + chain) } else { operand = .chain(operand, chain) }
+        if case .field(let names) = operand {
+          operand = .field(names + chain)
+        } else {
+          operand = .chain(operand, chain)
+        }
       }
       command.append(operand)
     }
@@ -150,7 +154,8 @@ struct TemplateParser {
     case .identifier("nil"): return .literal(.null)
     case .identifier(let name):
       guard TemplateFunctions.names.contains(name) else {
-        throw Template.failure("function \"\(name)\" not defined" + didYouMean(name, in: TemplateFunctions.names.sorted()))
+        let near = didYouMean(name, in: TemplateFunctions.names.sorted())
+        throw Template.failure("function \"\(name)\" not defined" + near)
       }
       return .function(name)
     case .symbol("("):

@@ -94,7 +94,10 @@ struct Flag: Sendable {
   /// `--all`, or `-a, --all`.
   var spelling: String { short.map { "-\($0), --\(name)" } ?? "--\(name)" }
 
-  /// Whether the flag may stand without a value.
+  /// Whether it is known and not there yet.
+  var isLater: Bool { if case .notYet = support { true } else { false } }
+
+  /// What a flag means that stands without a value; nil if it needs one.
   var impliedValue: String? {
     switch kind {
     case .bool: "true"

@@ -11,8 +11,8 @@ enum HelpText {
     let spellings = ([command.name] + command.aliases.map { (command.path.dropLast() + [$0]).joined(separator: " ") })
     if spellings.count > 1 { out += "\nAliases:\n  " + spellings.map { "stave \($0)" }.joined(separator: ", ") + "\n" }
     let flags = command.flags.filter { !$0.isHidden }
-    let ready = flags.filter { if case .notYet = $0.support { false } else { true } }
-    let missing = flags.filter { if case .notYet = $0.support { true } else { false } }
+    let ready = flags.filter { !$0.isLater }
+    let missing = flags.filter(\.isLater)
     if !ready.isEmpty { out += "\nOptions:\n" + lines(of: ready) }
     if !missing.isEmpty {
       out += "\nNot supported yet:\n" + wrapped(missing.map { "--\($0.name)" }, indent: 2, width: 80)
@@ -26,6 +26,10 @@ enum HelpText {
     let members = tree.commands.filter { $0.path.first == name && !$0.isHidden }
     var out = "Usage:  stave \(name) COMMAND\n\n\(summary)\n\nCommands:\n"
     out += columns(members.map { ($0.path.last ?? "", $0.summary) })
+    let missing = tree.commands.filter { $0.path.first == name && $0.path.count == 2 && $0.isPlaceholder }
+    if !missing.isEmpty {
+      out += "\nNot supported yet:\n" + wrapped(missing.compactMap(\.path.last), indent: 2, width: 80)
+    }
     return out + "\nRun 'stave \(name) COMMAND --help' for more information on a command.\n"
   }
 
@@ -42,9 +46,9 @@ enum HelpText {
       """
     out += columns(commands.map { ($0.path.last ?? "", $0.summary) })
     out += "\nManagement commands:\n" + columns(tree.groups.map { ($0.name, $0.summary) })
-    let missing = tree.commands.filter { $0.isPlaceholder }.map(\.name)
+    let missing = tree.commands.filter { $0.isPlaceholder && $0.path.count == 1 }.map(\.name)
     if !missing.isEmpty { out += "\nNot supported yet:\n" + wrapped(missing, indent: 2, width: 80) }
-    out += "\nGlobal options:\n" + lines(of: globalFlags.filter { !$0.isHidden })
+    out += "\nGlobal options:\n" + lines(of: globalFlags.filter { !$0.isLater })
     out += "\n" + networkNote + "\n"
     return out + "\nRun 'stave COMMAND --help' for more information on a command.\n"
   }

@@ -41,7 +41,9 @@ final class ProgressPrinter: Sendable {
   }
 
   private func tick() {
+    let size = StandardStream.error.size
     view.withLock { view in
+      if let size { view.resize(columns: size.columns, rows: size.rows) }
       let text = view.text(at: Machine.now())
       if !text.isEmpty { console.error(text) }
     }

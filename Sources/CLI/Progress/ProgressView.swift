@@ -6,9 +6,12 @@ protocol ProgressView: Sendable {
   mutating func text(for event: ProgressEvent) -> String
   /// The text that the passing of time adds: a repaint of what counts seconds. `now` is the present.
   mutating func text(at now: Timestamp) -> String
+  /// The terminal has this size from now on, in cells.
+  mutating func resize(columns: Int, rows: Int)
 }
 
 extension ProgressView {
+  mutating func resize(columns: Int, rows: Int) {}
   mutating func text(at now: Timestamp) -> String { "" }
 }
 

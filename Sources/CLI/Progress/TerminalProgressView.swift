@@ -5,9 +5,8 @@ internal import Core
 /// The picture is never higher than the terminal; what is erased is exactly what was painted. When the build ends it
 /// is painted a last time with all steps.
 struct TerminalProgressView: ProgressView {
-  /// The terminal's size in cells; set it when the window changes.
-  var columns: Int
-  var rows: Int
+  private var columns: Int
+  private var rows: Int
   private let hasColor: Bool
 
   private struct Row: Sendable {
@@ -24,12 +23,13 @@ struct TerminalProgressView: ProgressView {
   private var startedAt: Timestamp?
   private var now: Timestamp?
   private var painted = 0
+  /// What is told below the last picture.
   private var remarks: [String] = []
 
   init(columns: Int, rows: Int, hasColor: Bool) {
-    self.columns = max(20, columns)
-    self.rows = max(5, rows)
     self.hasColor = hasColor
+    (self.columns, self.rows) = (80, 24)
+    resize(columns: columns, rows: rows)
   }
 
   mutating func text(for event: ProgressEvent) -> String {
@@ -51,9 +51,8 @@ struct TerminalProgressView: ProgressView {
       remarks.append(FailureReport.line(diagnostic))
       return ""
     case .message(let text):
-      let erased = erase()
-      painted = 0
-      return erased + SafeText.line(text) + "\n" + repaint()
+      remarks.append(SafeText.line(text))
+      return ""
     case .buildFinished(let succeeded, let duration): return final(succeeded, duration)
     }
   }
@@ -61,6 +60,11 @@ struct TerminalProgressView: ProgressView {
   mutating func text(at now: Timestamp) -> String {
     passed(now)
     return steps.isEmpty ? "" : repaint()
+  }
+
+  mutating func resize(columns: Int, rows: Int) {
+    self.columns = max(20, columns)
+    self.rows = max(5, rows)
   }
 
   private mutating func passed(_ time: Timestamp) {
