@@ -67,7 +67,7 @@ let package = Package(
       "Engine", ["Core", "Linux", "Dockerfile", "Graph", "FileTree", "Store", "Sandbox", "Builder"]),
     module("CLI", ["Core", "Linux", "Engine"]),
     .executableTarget(
-      name: "stave", dependencies: ["CLI"], swiftSettings: swift, linkerSettings: executableLinking),
+      name: "stave", dependencies: ["CLI", "Linux"], swiftSettings: swift, linkerSettings: executableLinking),
 
     tests("HouseTests", []),
     tests("CoreTests", ["Core"]),

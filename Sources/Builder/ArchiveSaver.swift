@@ -151,7 +151,7 @@ struct ArchiveSaver {
       let image = selection.image
       configs[image.id] = try store.readSmallBlob(image.id)
       for diffID in image.config.diffIDs where layers[diffID] == nil {
-        layers[diffID] = try layer(diffID, nil, compression ?? .none)
+        layers[diffID] = try layer(diffID, nil, compression ?? Compression.none)
       }
       manifest.append(
         .object([

@@ -1,6 +1,6 @@
-public import Core
+internal import Core
 public import FileTree
-public import Linux
+internal import Linux
 
 /// The directory that a build copies from, without what its ignore file excludes.
 public struct BuildContext: Sendable {

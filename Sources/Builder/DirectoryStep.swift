@@ -2,6 +2,7 @@ internal import Core
 internal import FileTree
 internal import Graph
 internal import Linux
+internal import Store
 
 /// A WORKDIR: a layer with the directory and its missing parents. One that exists gives an empty layer, as BuildKit's.
 struct DirectoryStep: Sendable {
@@ -12,7 +13,7 @@ struct DirectoryStep: Sendable {
   func run(_ base: LayerStack, keys: StepKeys) throws -> LayerStack {
     let started = Machine.now()
     let view = try executor.view(base)
-    let owner = try resolveOwner(op.user, in: view)
+    let owner = try UserLookup(in: view).processUser(op.user)
     let missing = try missingDirectories(view)
     let writer = try executor.store.layerWriter()
     for path in missing {

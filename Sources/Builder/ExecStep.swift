@@ -1,4 +1,4 @@
-internal import Core
+public import Core
 internal import FileTree
 internal import Graph
 internal import Linux
@@ -74,7 +74,7 @@ struct ExecStep: Sendable {
     var lowers = try executor.trees(base)
     if lowers.isEmpty { lowers = [folder.empty] }
     let view = try executor.view(base)
-    let user = try resolveUser(exec.user, in: view)
+    let user = try UserLookup(in: view).processUser(exec.user)
     var spec = ProcessSpec.dockerDefault(
       arguments: exec.argv,
       root: .overlay(lowers: lowers.map { .tree($0) }, upper: folder.upper, work: folder.work),
@@ -82,7 +82,7 @@ struct ExecStep: Sendable {
     spec.environment = exec.env + exec.proxyEnv
     if !spec.environment.contains(where: { $0.hasPrefix("HOME=") }) { spec.environment.append("HOME=\(user.home)") }
     spec.workingDirectory = exec.cwd
-    spec.user = ProcessSpec.User(uid: user.uid, gid: user.gid, additionalGIDs: user.additionalGIDs)
+    spec.user = ProcessSpec.User(uid: user.uid, gid: user.gid, additionalGIDs: user.additionalGids)
     spec.nameFiles = try NameFiles.write(
       in: folder.path, hostname: Self.hostname, addHosts: exec.addHosts, hasNetwork: exec.network != .none)
     spec.resources = executor.resources

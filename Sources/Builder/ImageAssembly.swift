@@ -1,6 +1,6 @@
 public import Core
 public import Graph
-internal import Linux
+public import Linux
 public import Store
 
 /// Makes an image of a build's result: config, history, manifest, names.

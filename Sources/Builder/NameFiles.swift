@@ -1,4 +1,4 @@
-internal import Core
+public import Core
 internal import Linux
 
 /// The files by which a container knows names: /etc/hosts, /etc/resolv.conf and /etc/hostname.

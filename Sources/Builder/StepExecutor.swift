@@ -14,39 +14,37 @@ public final class StepExecutor: OpExecutor {
   let source: DockerfileDocument
   let reporter: ProgressReporter
   let resources: ResourceLimits
+  let launcher: any ProcessLauncher
 
   /// An executor for the vertices of `plan`; `source` is what failures show an excerpt of.
   public init(
     store: Store, plan: BuildPlan, context: BuildContext, source: DockerfileDocument, reporter: ProgressReporter,
     resources: ResourceLimits = ResourceLimits()
-  ) {
+  ) throws {
     self.store = store
     self.plan = plan
     self.context = context
     self.source = source
     self.reporter = reporter
     self.resources = resources
+    launcher = try SandboxLauncher(stateDirectory: store.root + "/sandbox")
   }
 
   public func identity(_ result: LayerStack) -> Digest { result.identity }
 
   /// What a COPY or ADD would read from the build context; nil for other ops.
-  public func contextDigest(_ vertex: Vertex) async throws -> ContentDigest? {
+  public func contextDigest(_ vertex: Vertex) async throws -> Graph.ContentDigest? {
     guard case .copy(let copy) = vertex.op, vertex.op.readsContext else { return nil }
     return try await located(vertex) {
-      try await BlockingPool.shared.run { [self] in
-        try CopyStep(self, vertex, copy).contextDigest()
-      }
+      try await CopyStep(self, vertex, copy).contextDigest()
     }
   }
 
   /// What a COPY or ADD would read from other stages and images; nil for other ops.
-  public func contentDigest(_ vertex: Vertex, _ inputs: [LayerStack]) async throws -> ContentDigest? {
+  public func contentDigest(_ vertex: Vertex, _ inputs: [LayerStack]) async throws -> Graph.ContentDigest? {
     guard case .copy(let copy) = vertex.op, inputs.count > 1 else { return nil }
     return try await located(vertex) {
-      try await BlockingPool.shared.run { [self] in
-        try CopyStep(self, vertex, copy).inputDigest(inputs)
-      }
+      try await CopyStep(self, vertex, copy).inputDigest(inputs)
     }
   }
 
@@ -60,7 +58,7 @@ public final class StepExecutor: OpExecutor {
     }
   }
 
-  public func alias(_ definition: CacheKey, to content: CacheKey) async throws {
+  public func alias(definition: CacheKey, to content: CacheKey) async throws {
     try await BlockingPool.shared.run { [self] in
       try store.putAlias(definition.digest, to: content.digest)
     }
@@ -111,8 +109,8 @@ public final class StepExecutor: OpExecutor {
   }
 
   /// The merged view of a stack, without a mount.
-  func view(_ stack: LayerStack) throws -> OverlayTree {
-    OverlayTree(try trees(stack).map { try Directory($0) })
+  func view(_ stack: LayerStack, label: String = "the image") throws -> OverlayTree {
+    OverlayTree(try trees(stack).map { try Directory($0) }, label: label)
   }
 
   /// The place of a vertex in the Dockerfile.

@@ -1,4 +1,5 @@
 internal import Core
+internal import Linux
 internal import Store
 
 /// Docker's `container inspect` document.

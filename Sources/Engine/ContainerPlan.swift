@@ -124,7 +124,7 @@ struct ContainerPlan: Sendable {
 
   /// The process in the container's directory `folder`, on the layers `trees` (topmost first).
   func spec(_ request: RunRequest, folder: String, trees: [String], view: OverlayTree) throws -> ProcessSpec {
-    let account = try resolveUser(user, in: view)
+    let account = try UserLookup(in: view).processUser(user)
     var lowers = trees
     if lowers.isEmpty {
       lowers = ["\(folder)/empty"]
@@ -132,7 +132,7 @@ struct ContainerPlan: Sendable {
     }
     var spec = ProcessSpec.dockerDefault(
       arguments: arguments, environment: environment, workingDirectory: workingDirectory,
-      user: ProcessSpec.User(uid: account.uid, gid: account.gid, additionalGIDs: account.additionalGIDs),
+      user: ProcessSpec.User(uid: account.uid, gid: account.gid, additionalGIDs: account.additionalGids),
       root: .overlay(lowers: lowers.map { .tree($0) }, upper: "\(folder)/upper", work: "\(folder)/work"),
       network: network, hostname: hostname, terminal: request.terminal)
     if !environment.contains(where: { $0.hasPrefix("HOME=") }) { spec.environment.append("HOME=\(account.home)") }

@@ -42,7 +42,7 @@ extension Engine {
     for warning in plan.warnings { reporter.warning(warning) }
 
     let context = try await BlockingPool.shared.run { try sources.openContext() }
-    let executor = StepExecutor(
+    let executor = try StepExecutor(
       store: store, plan: plan, context: context, source: sources.document, reporter: reporter)
     let solver = Solver(executor, parallelism: request.jobs ?? max(2, Machine.processorCount)) { reporter.report($0) }
     let result = try await solve(solver, plan)

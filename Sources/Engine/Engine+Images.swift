@@ -29,7 +29,7 @@ extension Engine {
 
   /// Docker's `inspect` document of the image called `name`.
   public func inspectImage(_ name: String) async throws -> JSON {
-    try await withStore { store in try ImageDocument(try store.resolve(name)).json }
+    try await withStore { store in ImageDocument(try store.resolve(name)).json }
   }
 
   /// The image's history, newest first.
@@ -89,9 +89,7 @@ extension Engine {
   /// Brings in the images of an archive.
   public func load(_ from: ArchiveLocation) async throws -> [LoadedImage] {
     try await withStore { store in
-      let lease = try store.lease()
-      defer { lease.release() }
-      return try ImageArchive.load(Engine.source(from), into: store).map { loaded in
+      try ImageArchive.load(Engine.place(from, 0, "standard input"), into: store).map { loaded in
         switch loaded {
         case .named(let reference): .named(reference.familiar)
         case .unnamed(let id): .unnamed(id)
@@ -103,11 +101,9 @@ extension Engine {
   /// Writes images as an archive. `compression` is `none`, `gzip`, `zstd`, or nil for layers as they are stored.
   public func save(_ names: [String], to: ArchiveLocation, format: ArchiveFormat, compression: String?) async throws {
     try await withStore { store in
-      let lease = try store.lease()
-      defer { lease.release() }
       try ImageArchive.save(
-        names, from: store, format: ImageArchive.Format(rawValue: format.rawValue) ?? .dockerArchive,
-        to: Engine.destination(to), compression: compression)
+        names, from: store, format: ImageArchive.Format(format), to: Engine.place(to, 1, "standard output"),
+        compression: compression)
     }
   }
 
@@ -117,10 +113,31 @@ extension Engine {
   {
     try await withStore { store in
       let name = try reference.map { try ImageReference($0) }
-      let lease = try store.lease()
-      defer { lease.release() }
       return try ImageArchive.importRootfs(
-        Engine.source(from), into: store, reference: name, message: message, changes: changes)
+        Engine.place(from, 0, "standard input"), into: store, reference: name, message: message, changes: changes)
+    }
+  }
+}
+
+extension ImageArchive.Format {
+  init(_ format: ArchiveFormat) {
+    self =
+      switch format {
+      case .dockerArchive: .dockerArchive
+      case .ociArchive: .ociArchive
+      case .ociDirectory: .ociDirectory
+      }
+  }
+}
+
+extension Engine {
+  /// The place of an archive; `descriptor` is the standard stream that `-` means.
+  private static func place(_ location: ArchiveLocation, _ descriptor: Int32, _ name: String) throws
+    -> ImageArchive.Place
+  {
+    switch location {
+    case .path(let path): .path(path)
+    case .standardStream: .file(try OpenFile.duplicate(descriptor, path: name))
     }
   }
 }

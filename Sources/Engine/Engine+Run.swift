@@ -1,4 +1,4 @@
-public import Core
+internal import Core
 internal import Builder
 internal import FileTree
 internal import Linux
@@ -70,7 +70,7 @@ extension Engine {
     let trees = try plan.image.config.diffIDs.reversed().map { try store.treePath($0) }
     let view = OverlayTree(try trees.map { try Directory($0) })
     let spec = try plan.spec(request, folder: folder, trees: trees, view: view)
-    let launcher = SandboxLauncher(cacheDirectory: store.root + "/seccomp")
+    let launcher = try SandboxLauncher(stateDirectory: store.root + "/sandbox")
     let streams = try ForegroundStreams(request)
     let signals = try SignalQueue(Signal.forwardable)
     let process = try launcher.launch(spec, stdio: streams.stdio)

@@ -54,6 +54,40 @@ extension Engine {
     }
   }
 
+  /// `system df -v`: Docker's `Images`, `Containers`, `Volumes` and `BuildCache`, each object with its size in bytes.
+  public func diskUsageDetails() async throws -> JSON {
+    let images = try await images(all: true)
+    let containers = try await containers(all: true, withSize: true)
+    let cache = try await withStore { store in
+      try store.steps().map { record in
+        JSON.members([
+          "ID": .string(record.key.short), "Description": .string(record.title), "CacheType": "regular",
+          "CreatedAt": .string(record.started.rfc3339),
+          "Size": .int(try record.resultDiffID.flatMap { try store.layer($0)?.size } ?? 0),
+        ])
+      }
+    }
+    return .object([
+      "Images": .array(
+        images.map {
+          .object([
+            "Repository": .string($0.repository ?? "<none>"), "Tag": .string($0.tag ?? "<none>"),
+            "ID": .string($0.id.text), "CreatedAt": .string(($0.created ?? Timestamp(seconds: 0)).rfc3339),
+            "Size": .int($0.size), "Containers": .int(Int64($0.containers)),
+          ])
+        }),
+      "Containers": .array(
+        containers.map {
+          .object([
+            "ID": .string($0.id), "Image": .string($0.image), "Command": .string($0.command.joined(separator: " ")),
+            "Size": .int($0.size ?? 0), "CreatedAt": .string($0.created.rfc3339), "Status": .string($0.state.word),
+            "Names": .string($0.name),
+          ])
+        }),
+      "Volumes": .array([]), "BuildCache": .array(cache),
+    ])
+  }
+
   /// Removes stopped containers, images without a name (with `all` all unused ones) and unused build cache.
   public func pruneSystem(all: Bool, filters: [(name: String, value: String)]) async throws -> PruneOutcome {
     let until = try PruneFilters(filters, command: "system prune").until

@@ -1,4 +1,4 @@
-public import Core
+internal import Core
 internal import Linux
 
 /// Every verb of Stave, once. CLI and API call it in their own process; it holds no state but the store's place.

@@ -1,4 +1,4 @@
-public import Core
+internal import Core
 
 /// `version`: constants, no store is opened.
 public struct VersionInfo: Sendable {

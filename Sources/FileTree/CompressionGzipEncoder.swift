@@ -10,6 +10,8 @@ final class GzipEncoder: StreamEncoder {
 
   private let sink: ByteSink
   private let zlib: Zlib
+  /// For the fast levels, where it is installed.
+  private let isal: ISAL?
   private let level: Int32
   private let width: Int
   /// The dictionary of the first block, then up to `width` blocks.
@@ -25,6 +27,7 @@ final class GzipEncoder: StreamEncoder {
     self.level = level
     self.width = max(1, min(width, 64))
     zlib = try Zlib.bound()
+    isal = (1...2).contains(level) ? ISAL.ifInstalled() : nil
     crc = zlib.crc32(0, nil, 0)
     buffer = .allocate(byteCount: GzipEncoder.dictionarySize + self.width * GzipEncoder.blockSize, alignment: 4096)
   }
@@ -56,7 +59,7 @@ final class GzipEncoder: StreamEncoder {
 
   /// What the threads share: each writes its own block's slot only.
   private struct Batch: @unchecked Sendable {
-    let base: UnsafeRawPointer
+    let buffer: UnsafeRawBufferPointer
     let results: UnsafeMutablePointer<Result<(bytes: [UInt8], crc: UInt), any Error>>
   }
 
@@ -68,23 +71,25 @@ final class GzipEncoder: StreamEncoder {
     let blockSize = GzipEncoder.blockSize
     let filled = self.filled
     let count = max(1, (filled + blockSize - 1) / blockSize)
-    let batch = Batch(base: UnsafeRawPointer(buffer.baseAddress!), results: .allocate(capacity: count))
+    let batch = Batch(buffer: UnsafeRawBufferPointer(buffer), results: .allocate(capacity: count))
     batch.results.initialize(repeating: .success(([], 0)), count: count)
     defer {
       batch.results.deinitialize(count: count)
       batch.results.deallocate()
     }
     let firstDictionary = dictionaryCount
-    let (zlib, level) = (self.zlib, self.level)
+    let (zlib, isal, level) = (self.zlib, self.isal, self.level)
     ParallelLoop.run(count, width: width) { index in
       let start = GzipEncoder.dictionarySize + index * blockSize
       let length = min(blockSize, filled - index * blockSize)
       let known = index == 0 ? firstDictionary : GzipEncoder.dictionarySize
-      let block = UnsafeRawBufferPointer(start: batch.base + start, count: length)
-      let dictionary = UnsafeRawBufferPointer(start: batch.base + start - known, count: known)
+      let block = UnsafeRawBufferPointer(rebasing: batch.buffer[start..<(start + length)])
+      let dictionary = UnsafeRawBufferPointer(rebasing: batch.buffer[(start - known)..<start])
       batch.results[index] = Result {
-        let bytes = try zlib.deflate(
-          block, dictionary: dictionary, level: level, isLast: isEnd && index == count - 1)
+        let isLast = isEnd && index == count - 1
+        let bytes =
+          try isal?.deflate(block, dictionary: dictionary, level: level, isLast: isLast)
+          ?? zlib.deflate(block, dictionary: dictionary, level: level, isLast: isLast)
         return (bytes, zlib.crc32(0, block.bindMemory(to: UInt8.self).baseAddress, UInt32(length)))
       }
     }

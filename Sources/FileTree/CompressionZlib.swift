@@ -9,8 +9,7 @@ struct Zlib: @unchecked Sendable {
   let inflate: @convention(c) (Stream?, Int32) -> Int32
   let inflateReset: @convention(c) (Stream?) -> Int32
   let inflateEnd: @convention(c) (Stream?) -> Int32
-  let deflateInit2:
-    @convention(c) (Stream?, Int32, Int32, Int32, Int32, Int32, UnsafePointer<CChar>?, Int32) -> Int32
+  let deflateInit2: @convention(c) (Stream?, Int32, Int32, Int32, Int32, Int32, UnsafePointer<CChar>?, Int32) -> Int32
   let deflateSetDictionary: @convention(c) (Stream?, UnsafePointer<UInt8>?, UInt32) -> Int32
   let deflateBound: @convention(c) (Stream?, UInt) -> UInt
   let deflate: @convention(c) (Stream?, Int32) -> Int32

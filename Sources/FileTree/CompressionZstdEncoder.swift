@@ -16,7 +16,8 @@ final class ZstdEncoder: StreamEncoder {
     output = .allocate(byteCount: 262_144, alignment: 4096)
     _ = try set(ZSTD_c_compressionLevel, level)
     _ = try set(ZSTD_c_checksumFlag, 1)
-    // Always at least one worker: the single-threaded path makes other bytes. The job size is fixed for the same reason.
+    // Always at least one worker: the single-threaded path makes other bytes. The job size is fixed for the same
+    // reason.
     _ = try set(ZSTD_c_nbWorkers, Int32(max(1, min(width, 64))))
     _ = try set(ZSTD_c_jobSize, 4 << 20)
   }

@@ -148,7 +148,8 @@ private final class UpperPacker {
       case "opaque": isOpaque = try value() == [UInt8(ascii: "y")] || isOpaque
       case "whiteout": isWhiteout = true
       case "redirect", "metacopy":
-        throw Failure("pack \(path)", "the overlay was mounted with redirect_dir or metacopy: its upper is not complete")
+        throw Failure(
+          "pack \(path)", "the overlay was mounted with redirect_dir or metacopy: its upper is not complete")
       // origin, impure, nlink, uuid, protattr: for overlayfs alone.
       default: break
       }

@@ -57,7 +57,7 @@ public struct TarEntry: Sendable, Equatable {
     if xattrs.count < 2 { return xattrs }
     var byName: [String: [UInt8]] = [:]
     for xattr: ExtendedAttribute in xattrs { byName[xattr.name] = xattr.value }
-    let names = byName.keys.sorted { $0.utf8.lexicographicallyPrecedes($1.utf8) }
-    return names.map { ExtendedAttribute($0, byName[$0]!) }
+    return byName.sorted { $0.key.utf8.lexicographicallyPrecedes($1.key.utf8) }
+      .map { ExtendedAttribute($0.key, $0.value) }
   }
 }

@@ -20,8 +20,7 @@ final class TarInput {
   func block() throws -> [UInt8]? {
     while end - start < TarHeader.blockSize {
       if start > 0 {
-        let rest = UnsafeRawBufferPointer(rebasing: buffer[start..<end])
-        if !rest.isEmpty { buffer.baseAddress!.copyMemory(from: rest.baseAddress!, byteCount: rest.count) }
+        buffer.copyMemory(from: UnsafeRawBufferPointer(rebasing: buffer[start..<end]))
         end -= start
         start = 0
       }

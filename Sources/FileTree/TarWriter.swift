@@ -51,17 +51,21 @@ public final class TarWriter {
 
   /// Adds all of `source` as the data of the current entry; throws if it has more or less bytes than the entry lacks:
   /// a file that was changed while it was read.
-  public func copy(from source: ByteSource) throws {
-    while remaining > 0 {
+  public func copy(from source: ByteSource) throws { try fill { try source.fill($0) } }
+
+  /// Adds the data that `read` puts into the room that it is given; less than the room is the end of the data.
+  func fill(_ read: (UnsafeMutableRawBufferPointer) throws -> Int) throws {
+    while true {
       if filled == buffer.count { try flush() }
-      let room = Int(min(Int64(buffer.count - filled), remaining))
-      let count = try source.read(into: UnsafeMutableRawBufferPointer(rebasing: buffer[filled..<(filled + room)]))
-      if count == 0 { throw changed() }
+      // One byte more than is wanted tells whether there is more, without another call.
+      let room = Int(min(Int64(buffer.count - filled), remaining + 1))
+      let count = try read(UnsafeMutableRawBufferPointer(rebasing: buffer[filled..<(filled + room)]))
+      guard Int64(count) <= remaining else { throw changed() }
       filled += count
       remaining -= Int64(count)
+      if count < room { break }
     }
-    var probe: UInt8 = 0
-    if try withUnsafeMutableBytes(of: &probe, { try source.read(into: $0) }) != 0 { throw changed() }
+    if remaining > 0 { throw changed() }
   }
 
   /// Writes the end of the archive; returns the SHA-256 and the size of the whole. The writer is used up.

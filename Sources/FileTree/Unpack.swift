@@ -17,6 +17,8 @@ public struct UnpackReport: Sendable, Equatable {
   public var entryCount = 0
   /// `/path: attribute` of extended attributes that the file system or the kernel refused, in their order.
   public var refusedAttributes: [String] = []
+  /// Device nodes that the kernel refused to make, as in every user namespace, in their order.
+  public var refusedDevices: [TreePath] = []
   public init() {}
 }
 

@@ -48,24 +48,17 @@ final class LayerUnpacker {
     case .symlink:
       try create(path) { try root.makeSymlink(path, target: entry.linkTarget) }
       try setMetadata(entry)
-    case .characterDevice, .blockDevice, .fifo:
-      try create(path) {
-        let kind: FileStatus.Kind =
-          switch entry.kind {
-          case .characterDevice: .characterDevice
-          case .blockDevice: .blockDevice
-          default: .fifo
-          }
-        try root.makeNode(path, kind: kind, mode: 0o600, major: entry.deviceMajor, minor: entry.deviceMinor)
-      }
+    case .fifo:
+      try create(path) { try root.makeNode(path, kind: .fifo, mode: 0o600) }
       try setMetadata(entry)
+    case .characterDevice, .blockDevice: try addDevice(entry)
     }
     if whiteouts == .apply { noteMade(path) }
   }
 
   /// Sets the times of the directories.
   func finish() throws {
-    for path in directoryTimes.keys.sorted() { try root.setModified(path, directoryTimes[path]!) }
+    for (path, time) in directoryTimes.sorted(by: { $0.key < $1.key }) { try root.setModified(path, time) }
   }
 
   // MARK: Making
@@ -118,6 +111,20 @@ final class LayerUnpacker {
     try root.setMode(path, 0o755)
     directoryTimes[path] = Timestamp(seconds: 0)
     if whiteouts == .apply { noteMade(path) }
+  }
+
+  private func addDevice(_ entry: TarEntry) throws {
+    let kind: FileStatus.Kind = entry.kind == .characterDevice ? .characterDevice : .blockDevice
+    do {
+      try create(entry.path) {
+        try root.makeNode(
+          entry.path, kind: kind, mode: 0o600, major: entry.deviceMajor, minor: entry.deviceMinor)
+      }
+    } catch let error as SystemError where error.code == .notPermitted {
+      report.refusedDevices.append(entry.path)
+      return
+    }
+    try setMetadata(entry)
   }
 
   private func addHardLink(_ entry: TarEntry) throws {

@@ -4,6 +4,9 @@ internal import Glibc
 
 /// Facts of the running system and process.
 public enum Machine {
+  /// Ends the process with `code`.
+  public static func exit(_ code: Int32) -> Never { Glibc.exit(code) }
+
   /// The time now.
   public static func now() -> Timestamp {
     var t = timespec()

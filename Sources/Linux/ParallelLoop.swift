@@ -13,7 +13,7 @@ public enum ParallelLoop {
       let result = pthread_create(
         &thread, nil,
         { raw in
-          Unmanaged<State>.fromOpaque(raw!).takeRetainedValue().work()
+          if let raw { Unmanaged<State>.fromOpaque(raw).takeRetainedValue().work() }
           return nil
         }, argument.toOpaque())
       // With fewer threads the loop is only slower.

@@ -5,8 +5,10 @@ internal import Linux
 ///
 /// Whatever this machine refuses becomes a warning: a missing limit never stops a build.
 final class Cgroup: Sendable {
-  /// Through these files the child joins, by writing `0`.
-  let joinFiles: [String]
+  /// Through these files the child joins what limits it, by writing `0`.
+  let limitFiles: [String]
+  /// The same of a v1 device group.
+  let guardFile: String?
   /// The v2 directory in which the child is started.
   let unified: Directory?
   /// Whether devices other than the container's own are out of reach.
@@ -14,8 +16,7 @@ final class Cgroup: Sendable {
   let warnings: [String]
   private let directories: [String]
 
-  /// Makes the group `name`, `stave/abc`, with `resources`. `rules` are the devices allowed; nil is all. Returns nil if
-  /// there is no group to be had; then `warn` says what is missing.
+  /// Makes the group `name`, `stave/abc`, with `resources`. `rules` are the devices allowed; nil is all.
   static func create(
     _ name: String, resources: ResourceLimits, rules: [DeviceRule]?, in hierarchies: CgroupHierarchies
   ) -> Cgroup {
@@ -25,7 +26,8 @@ final class Cgroup: Sendable {
   }
 
   private init(_ builder: CgroupBuilder) {
-    joinFiles = builder.joinFiles
+    limitFiles = builder.limitFiles
+    guardFile = builder.guardFile
     unified = builder.unified
     guardsDevices = builder.guardsDevices
     warnings = builder.warnings

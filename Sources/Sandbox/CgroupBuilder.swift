@@ -6,7 +6,8 @@ internal import Linux
 struct CgroupBuilder {
   let name: String
   let hierarchies: CgroupHierarchies
-  var joinFiles: [String] = []
+  var limitFiles: [String] = []
+  var guardFile: String?
   var directories: [String] = []
   var unified: Directory?
   var guardsDevices = false
@@ -66,7 +67,7 @@ struct CgroupBuilder {
     do {
       try write("a", to: path + "/devices.deny")
       for rule in rules { try write(rule.text, to: path + "/devices.allow") }
-      joinFiles.append(path + "/cgroup.procs")
+      guardFile = path + "/cgroup.procs"
       guardsDevices = true
     } catch {}
   }
@@ -124,7 +125,7 @@ struct CgroupBuilder {
       return nil
     }
     let file = path + "/cgroup.procs"
-    if !joinFiles.contains(file) { joinFiles.append(file) }
+    if !limitFiles.contains(file) { limitFiles.append(file) }
     return path
   }
 

@@ -49,7 +49,9 @@ public final class SandboxLauncher: ProcessLauncher {
     surroundings.hasUnifiedCgroups = hierarchies.isUnifiedOnly
     let cgroup = try makeCgroup(spec)
     do {
-      surroundings.cgroupFiles = cgroup?.joinFiles ?? []
+      surroundings.limitFiles = cgroup?.limitFiles ?? []
+      surroundings.guardFile = cgroup?.guardFile
+      surroundings.canSetGroups = Machine.effectiveUserID == 0
       surroundings.guardsDevices = cgroup?.guardsDevices ?? false
       var plan = try SpawnPlan(spec, in: surroundings)
       if case .overlay = spec.root,

@@ -20,8 +20,12 @@ public struct SpawnPlan: Sendable, Equatable, CustomStringConvertible {
   public struct Surroundings: Sendable, Equatable {
     /// The seccomp program of the spec's profile (array of `struct sock_filter`), nil for none.
     public var seccompProgram: [UInt8]?
-    /// `cgroup.procs` and `tasks` files through which the child joins its control groups.
-    public var cgroupFiles: [String] = []
+    /// `cgroup.procs` files through which the child joins the groups that limit it. A failure is a warning.
+    public var limitFiles: [String] = []
+    /// The same of the group that keeps it from devices, which it must join.
+    public var guardFile: String?
+    /// Whether the launcher may give its children other groups; without privileges a user namespace keeps them.
+    public var canSetGroups = true
     /// Whether a device control group keeps the process from devices. Without, every mount is `nodev` and the devices
     /// of /dev are bound one by one.
     public var guardsDevices = true
@@ -33,7 +37,8 @@ public struct SpawnPlan: Sendable, Equatable, CustomStringConvertible {
     public init() {}
 
     public static func == (a: Self, b: Self) -> Bool {
-      a.seccompProgram == b.seccompProgram && a.cgroupFiles == b.cgroupFiles && a.guardsDevices == b.guardsDevices
+      a.seccompProgram == b.seccompProgram && a.limitFiles == b.limitFiles && a.guardFile == b.guardFile
+        && a.canSetGroups == b.canSetGroups && a.guardsDevices == b.guardsDevices
         && a.hasUnifiedCgroups == b.hasUnifiedCgroups && a.terminalSize == b.terminalSize
     }
   }

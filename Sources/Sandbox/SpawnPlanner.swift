@@ -59,7 +59,8 @@ struct SpawnPlanner {
     let kinds = NamespaceSpec.Kind.allCases.filter { has($0) }
     cloned = kinds.filter { $0 != .cgroup }
     if spec.diesWithLauncher { steps.append(.dieWithLauncher) }
-    steps += surroundings.cgroupFiles.map { .writeFile(path: $0, text: "0") }
+    if let file = surroundings.guardFile { steps.append(.joinGuard(file)) }
+    steps += surroundings.limitFiles.map { .writeFile(path: $0, text: "0") }
     if let score = spec.oomScoreAdjustment {
       steps.append(.writeFile(path: "/proc/self/oom_score_adj", text: String(score)))
     }
@@ -118,13 +119,18 @@ struct SpawnPlanner {
             tolerated: true)))
     case .tmpfs, .proc, .sysfs, .devpts, .mqueue:
       addTarget(mount.destination, source: nil)
+      var data = options.data
+      // The terminal group must exist inside.
+      if mount.kind == .devpts, hasUserNamespace, !spec.gidMappings.contains(where: { $0.covers(5) }) {
+        data.removeAll { $0 == "gid=5" }
+      }
       let isDev = mount.kind == .tmpfs && TreePath(clamping: mount.destination).text == "dev"
       let guarded: UInt64 = mount.kind == .tmpfs ? noDevices : 0
       steps.append(
         .mount(
           .init(
             type: mount.kind.rawValue, target: mount.destination, attributes: options.set | guarded,
-            options: options.data, noLinks: mount.kind == .proc || mount.kind == .sysfs,
+            options: data, noLinks: mount.kind == .proc || mount.kind == .sysfs,
             fallsBackToHost: mount.kind == .sysfs && hasUserNamespace)))
       if isDev { addDevices() }
     }
@@ -181,11 +187,15 @@ struct SpawnPlanner {
     steps.append(.boundingSet(spec.capabilities.bounding))
     let filter = surroundings.seccompProgram.map { SpawnStep.seccomp(name: spec.seccomp.rawValue, program: $0) }
     if let filter, !spec.noNewPrivileges { steps.append(filter) }
-    steps += [.user(spec.user, keepsGroups: false), .capabilities(spec.capabilities)]
+    steps += [.user(spec.user, keepsGroups: !surroundings.canSetGroups), .capabilities(spec.capabilities)]
     if spec.noNewPrivileges { steps.append(.noNewPrivileges) }
     if let filter, spec.noNewPrivileges { steps.append(filter) }
     // A change of credentials forgets it.
     if spec.diesWithLauncher { steps.append(.dieWithLauncher) }
     steps.append(.execute(arguments: spec.arguments, environment: spec.environment))
   }
+}
+
+extension IDMapping {
+  fileprivate func covers(_ id: UInt32) -> Bool { id >= inside && id - inside < count }
 }

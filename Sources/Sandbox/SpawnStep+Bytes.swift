@@ -48,6 +48,7 @@ extension SpawnStep {
     case .dieWithLauncher: Wire(STAVE_OP_DEATH_SIGNAL, [Kernel.signalKill])
     case .waitForIDMaps: Wire(STAVE_OP_WAIT_PARENT)
     case .writeFile(let path, let text): Wire(STAVE_OP_WRITE_FILE, [], [path, text], flags: [STAVE_FLAG_TOLERATE])
+    case .joinGuard(let path): Wire(STAVE_OP_WRITE_FILE, [], [path, "0"])
     case .unshare(let kind): Wire(STAVE_OP_UNSHARE, [kind.cloneFlag])
     case .join(let kind, let path): Wire(STAVE_OP_JOIN, [kind.cloneFlag], [path])
     case .privateMounts: Wire(STAVE_OP_PRIVATE_MOUNTS, [Kernel.Propagation.private.rawValue])

@@ -7,6 +7,7 @@ extension SpawnStep: CustomStringConvertible {
     case .dieWithLauncher: "die-with-launcher"
     case .waitForIDMaps: "wait-for-id-maps"
     case .writeFile(let path, let text): "write \(quoted(text)) to host \(path)"
+    case .joinGuard(let path): "join device guard \(path)"
     case .unshare(let kind): "unshare \(kind)"
     case .join(let kind, let path): "join \(kind) \(path)"
     case .privateMounts: "private-mounts"

@@ -6,6 +6,8 @@ enum SpawnStep: Sendable, Equatable {
   case waitForIDMaps
   /// Writes `text` to the host's file `path`. A failure is a warning.
   case writeFile(path: String, text: String)
+  /// Joins the device control group whose `cgroup.procs` this is; not to be had without.
+  case joinGuard(String)
   case unshare(NamespaceSpec.Kind)
   case join(NamespaceSpec.Kind, path: String)
   case privateMounts

@@ -1,4 +1,4 @@
-public import Core
+internal import Core
 internal import Linux
 
 extension Store {
@@ -11,7 +11,7 @@ extension Store {
   public func removeImage(_ text: String, force: Bool = false) throws -> ImageRemoval {
     let containers = try self.containers()
     var removal = ImageRemoval()
-    let gone: Digest? = try database().change(self) { transaction in
+    let gone: StateDatabase.Row? = try database().change(self) { transaction in
       removal = ImageRemoval()
       let (row, byID) = try lookUp(text, transaction.rows())
       let users = containers.filter { $0.image == row.id }
@@ -44,7 +44,7 @@ extension Store {
       }
       removal.deleted = [row.id]
       try transaction.remove(row.id)
-      return row.id
+      return row
     }
     if let gone, let lease = try FileLock.attempt(paths.lease, .exclusive) {
       defer { lease.release() }
@@ -53,19 +53,21 @@ extension Store {
     return removal
   }
 
-  /// Removes the blobs and layers of the image `id` that nothing needs any more; returns the layers, topmost first.
-  private func collect(remainsOf id: Digest) throws -> [Digest] {
-    guard let config = try? imageConfig(id) else { return [] }
+  /// Removes the blobs and layers of the image that nothing needs any more; returns the layers, topmost first.
+  private func collect(remainsOf row: StateDatabase.Row) throws -> [Digest] {
     let reachable = try reachable()
+    let diffIDs = (try? imageConfig(row.id).diffIDs) ?? []
+    var blobs = [row.id, row.manifest.digest]
+    if let manifest = try? ImageManifest(json: JSON.parse(readSmallBlob(row.manifest.digest))) {
+      blobs += manifest.layers.map(\.digest).filter { !diffIDs.contains($0) }
+    }
     var deleted: [Digest] = []
-    for diffID in config.diffIDs.reversed() where !reachable.layers.contains(diffID) && !deleted.contains(diffID) {
-      for (blob, _) in try database().blobs(ofLayer: diffID) where !reachable.blobs.contains(blob) {
-        try remove(blob: blob)
-      }
+    for diffID in diffIDs.reversed() where !reachable.layers.contains(diffID) && !deleted.contains(diffID) {
+      blobs += try database().blobs(ofLayer: diffID).map(\.blob)
       try removeLayer(diffID)
       deleted.append(diffID)
     }
-    if !reachable.blobs.contains(id) { try remove(blob: id) }
+    for blob in Set(blobs).sorted() where !reachable.blobs.contains(blob) { try remove(blob: blob) }
     return deleted
   }
 

@@ -48,6 +48,21 @@ import Testing
     #expect(one.count < Self.sample.count / 2)
   }
 
+  @Test(arguments: [0, 1, 2, 9]) func everyGzipLevelIsSound(_ level: Int) throws {
+    var state: UInt64 = 1
+    let noise: [UInt8] = (0..<(3 << 20)).map { _ in
+      state = state &* 6_364_136_223_846_793_005 &+ 1_442_695_040_888_963_407
+      return UInt8(truncatingIfNeeded: state >> 56)
+    }
+    for bytes in [[], Self.sample, noise, Array(noise.prefix(70_000)), [UInt8](repeating: 0, count: 2 << 20)] {
+      let packed = try Self.compress(bytes, .gzip, level: level, threads: 3)
+      #expect(packed == (try Self.compress(bytes, .gzip, level: level, threads: 1, piece: 99_999)))
+      #expect(packed.count < bytes.count + bytes.count / 100 + 100)
+      #expect(try Self.decompress(packed) == bytes)
+      if let path = which("gzip") { #expect(try run([path, "-dc"], input: packed) == bytes) }
+    }
+  }
+
   @Test func otherProgramsReadIt() throws {
     for (compression, program) in [(Compression.gzip, "gzip"), (.zstd, "zstd")] {
       guard let path = which(program) else { continue }
@@ -118,3 +133,41 @@ func run(_ command: [String], input: [UInt8] = [], in directory: String? = nil) 
 
 /// A new directory of the host for one test.
 func temporaryDirectory() throws -> String { try HostPath.makeTemporaryDirectory("/var/tmp/stave-test-") }
+
+@Suite struct ReadAheadTests {
+  @Test func givesTheSameBytes() throws {
+    let packed = try CompressionTests.compress(CompressionTests.sample, .gzip)
+    let source = ReadAheadSource(try Decompressor(MemorySource(packed)))
+    #expect(try source.bytes(limit: 1 << 30) == CompressionTests.sample)
+    #expect(try source.bytes(limit: 1) == [])
+  }
+
+  @Test func errorsComeAfterTheBytesBeforeThem() throws {
+    var left = 1_000_000
+    let source = ReadAheadSource(
+      ClosureSource { buffer in
+        if left == 0 { throw Failure("read x", "gone") }
+        let count = min(left, buffer.count, 1000)
+        left -= count
+        return count
+      })
+    var read = 0
+    #expect(throws: Failure("read x", "gone")) {
+      var chunk = [UInt8](repeating: 0, count: 7777)
+      while true {
+        let count = try chunk.withUnsafeMutableBytes { try source.read(into: $0) }
+        if count == 0 { break }
+        read += count
+      }
+    }
+    #expect(read == 1_000_000)
+  }
+
+  @Test func mayBeDroppedEarly() throws {
+    for _ in 0..<50 {
+      let source = ReadAheadSource(ClosureSource { $0.count })
+      var byte: [UInt8] = [0]
+      #expect(try byte.withUnsafeMutableBytes { try source.read(into: $0) } == 1)
+    }
+  }
+}

@@ -33,7 +33,8 @@ import Testing
     let noise: [UInt8] = (0..<2000).map { UInt8(truncatingIfNeeded: $0 &* 31) }
     for bytes in [
       [], [0x1f, 0x8b], [0x1f, 0x8b, 8, 0] + noise, Array("BZh9".utf8) + noise, noise,
-      [UInt8](repeating: 0, count: 2048), Array("PK\u{3}\u{4}".utf8) + noise, [0xfd, 0x37, 0x7a, 0x58, 0x5a, 0] + noise,
+      [UInt8](repeating: 0, count: 2048), Array("PK\u{3}\u{4}".utf8) + noise,
+      [0xfd, 0x37, 0x7a, 0x58, 0x5a, 0] + noise,
       [0x28, 0xb5, 0x2f, 0xfd] + noise,
     ] {
       try withFile(bytes) { file in

@@ -78,7 +78,8 @@ import Testing
     let root = try temporaryDirectory()
     defer { try? HostPath.removeTree(root) }
     let entries = sampleEntries.filter { $0.0.kind != .blockDevice && $0.0.kind != .characterDevice }
-    try run([Self.tar, "--xattrs", "--xattrs-include=user.*", "-pxf", "-"], input: try archive(entries).bytes, in: root)
+    try run(
+      [Self.tar, "--xattrs", "--xattrs-include=user.*", "-pxf", "-"], input: try archive(entries).bytes, in: root)
     let directory = try Directory(root)
     for (entry, data) in entries {
       let status = try #require(try directory.status(entry.path), "\(entry.path)")

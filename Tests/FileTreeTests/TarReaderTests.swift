@@ -163,8 +163,12 @@ import Testing
   @Test func damagedArchivesAreReadOrRefused() throws {
     let (sound, _) = try archive(sampleEntries)
     let sparse =
-      block("x", type: "x", data: pax([("GNU.sparse.major", "1"), ("GNU.sparse.minor", "0"),
-        ("GNU.sparse.name", "n"), ("GNU.sparse.realsize", "900")]))
+      block(
+        "x", type: "x",
+        data: pax([
+          ("GNU.sparse.major", "1"), ("GNU.sparse.minor", "0"),
+          ("GNU.sparse.name", "n"), ("GNU.sparse.realsize", "900"),
+        ]))
       + block("s", data: Array("1\n8\n4\n".utf8) + [UInt8](repeating: 0, count: 506) + [1, 2, 3, 4])
     let base = sparse + sound
     var state: UInt64 = 0x9e37_79b9_7f4a_7c15
@@ -181,7 +185,9 @@ import Testing
         let header = random(bytes.count / 512) * 512
         bytes[header + random(512)] = UInt8(random(256))
         // Half of the damaged headers get a right checksum, to be looked at further.
-        if random(2) == 0 { bytes.replaceSubrange(header..<(header + 512), with: signed(Array(bytes[header..<(header + 512)]))) }
+        if random(2) == 0 {
+          bytes.replaceSubrange(header..<(header + 512), with: signed(Array(bytes[header..<(header + 512)])))
+        }
       }
       let reader = TarReader(MemorySource(bytes))
       do {

@@ -98,7 +98,8 @@ let sampleEntries: [(TarEntry, [UInt8])] = {
   (console.deviceMajor, console.deviceMinor) = (5, 1)
   var attributes = entry("attributes", .regular)
   attributes.xattrs = [
-    .init("security.capability", [1, 0, 0, 2, 0, 4] + [UInt8](repeating: 0, count: 14)), .init("user.a=b%", Array("x=\n1".utf8)), .init("user.empty", []),
+    .init("security.capability", [1, 0, 0, 2, 0, 4] + [UInt8](repeating: 0, count: 14)),
+    .init("user.a=b%", Array("x=\n1".utf8)), .init("user.empty", []),
   ]
   var setuid = entry("setuid", .regular, size: 513)
   setuid.mode = 0o4755

@@ -52,8 +52,10 @@ import Testing
       }
       let names = ["setuid", "hard"].map { TreePath(clamping: $0) }
       #expect(try tree.status(names[0])?.inode == tree.status(names[1])?.inode)
-      #expect(try tree.attribute(TreePath(clamping: "attributes"), "security.capability") == sampleEntries[6].0.xattrs[0].value
-        || report.refusedAttributes.contains("/attributes: security.capability"))
+      #expect(
+        try tree.attribute(TreePath(clamping: "attributes"), "security.capability")
+          == sampleEntries[6].0.xattrs[0].value
+          || report.refusedAttributes.contains("/attributes: security.capability"))
     }
   }
 
@@ -87,8 +89,10 @@ import Testing
     try withTree { tree, _ in
       try unpack([file("d/old"), file("d/sub/old"), file("gone"), file("o/a"), file("o/b/c")], tree, .apply)
       try unpack(
-        [file("d/new"), file(".wh.gone"), file(".wh.never"), file("o/new"), file("o/.wh..wh..opq"), file("o/b/new"),
-         file("d/sub/.wh.old")],
+        [
+          file("d/new"), file(".wh.gone"), file(".wh.never"), file("o/new"), file("o/.wh..wh..opq"), file("o/b/new"),
+          file("d/sub/.wh.old"),
+        ],
         tree, .apply)
       #expect(try tree.entries() == ["d", "o"].map { Array($0.utf8) })
       #expect(try tree.directory(TreePath(clamping: "o")).entries() == ["b", "new"].map { Array($0.utf8) })
@@ -102,8 +106,10 @@ import Testing
       try unpack(
         [
           file("a", "1"), file("a", "2"), file("d/x", "1"), file("d", "file"), file("e"), file("e/f", "2"),
-        ].filter { $0.0.path.text != "e/f" } + [other("e", .directory), file("e/f", "2"), other("s", .symlink, link: "e"),
-          other("s", .directory), file("s/inside")], tree)
+        ].filter { $0.0.path.text != "e/f" } + [
+          other("e", .directory), file("e/f", "2"), other("s", .symlink, link: "e"),
+          other("s", .directory), file("s/inside"),
+        ], tree)
       #expect(try text(tree, "a") == "2")
       #expect(try text(tree, "d") == "file")
       #expect(try text(tree, "e/f") == "2")

@@ -14,7 +14,7 @@ private let mayImport: [String: Set<String>] = [
   "Builder": ["Core", "Linux", "Dockerfile", "Graph", "FileTree", "Store", "Sandbox"],
   "Engine": ["Core", "Linux", "Dockerfile", "Graph", "FileTree", "Store", "Sandbox", "Builder"],
   "CLI": ["Core", "Linux", "Engine"],
-  "stave": ["CLI"],
+  "stave": ["CLI", "Linux"],
 ]
 
 private let root = URL(filePath: #filePath).resolvingSymlinksInPath()

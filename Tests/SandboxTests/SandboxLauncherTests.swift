@@ -276,6 +276,37 @@ import Testing
     #expect(waitpid(-1, &status, WNOHANG) <= 0)
   }
 
+  @Test func manyAtOnce() async throws {
+    let box = try Rootfs()
+    try await withThrowingTaskGroup(of: ExitStatus.self) { group in
+      for k in 0..<24 {
+        let directory = "\(box.directory)/many-\(k)"
+        for name in ["upper", "work"] { try HostPath.makeDirectories("\(directory)/\(name)") }
+        let spec = ProcessSpec.dockerDefault(
+          arguments: ["sh", "-c", "exit \(k)"], environment: ["PATH=/bin"],
+          root: .overlay(
+            lowers: [.tree("\(box.directory)/lower")], upper: "\(directory)/upper", work: "\(directory)/work"),
+          network: k % 2 == 0 ? .none : .host)
+        let launcher = box.launcher
+        group.addTask {
+          try await BlockingPool.shared.run { try launcher.launch(spec, stdio: .none).wait() }
+        }
+      }
+      var codes: [Int32] = []
+      for try await status in group { codes.append(status.code) }
+      #expect(codes.sorted() == (0..<24).map { Int32($0) })
+    }
+  }
+
+  @Test func forgottenProcessesAreKilled() throws {
+    let box = try Rootfs()
+    var process: RunningProcess? = try box.launcher.launch(box.spec(["sleep", "1000"]), stdio: .none)
+    let pid = try #require(process?.pid)
+    #expect(kill(pid, 0) == 0)
+    process = nil
+    #expect(kill(pid, 0) != 0)
+  }
+
   @Test func launchAndExitTakesMilliseconds() throws {
     let box = try Rootfs()
     var best = Int64.max

@@ -34,7 +34,8 @@ import Testing
     case "everything":
       spec.terminal = true
       surroundings.terminalSize = (24, 80)
-      surroundings.cgroupFiles = ["/sys/fs/cgroup/pids/stave/x/cgroup.procs"]
+      surroundings.limitFiles = ["/sys/fs/cgroup/pids/stave/x/cgroup.procs"]
+      surroundings.guardFile = "/sys/fs/cgroup/devices/stave/x/cgroup.procs"
       spec.readonlyRoot = true
       spec.oomScoreAdjustment = 500
       spec.hostname = "box"

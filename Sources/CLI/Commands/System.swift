@@ -72,8 +72,8 @@ extension Command {
         for entry in entries { call.console.line("\(entry.name): \(entry.value)") }
         return 0
       }
-      // Members have the names without blanks: `Layer Mount` is `.LayerMount`.
-      let members = entries.map { ($0.name.filter { $0 != " " }, JSON.string($0.value)) }
+      // Members have the names without blanks and signs: `Layer Mount` is `.LayerMount`.
+      let members = entries.map { ($0.name.filter { $0.isLetter || $0.isNumber }, JSON.string($0.value)) }
       let value = JSON.object(Dictionary(members, uniquingKeysWith: { first, _ in first }))
       call.console.line(try Template(format == "json" ? "{{json .}}" : format).render(value))
       return 0

@@ -1,0 +1,79 @@
+internal import Core
+internal import FileTree
+internal import Graph
+internal import Linux
+internal import Store
+
+/// One COPY or ADD: files of the context, of other stages and of heredocs become a layer, without a mount.
+struct CopyStep: Sendable {
+  private let executor: StepExecutor
+  private let vertex: Vertex
+  private let copy: Op.Copy
+
+  init(_ executor: StepExecutor, _ vertex: Vertex, _ copy: Op.Copy) {
+    self.executor = executor
+    self.vertex = vertex
+    self.copy = copy
+  }
+
+  /// The digest of what is read from the build context.
+  func contextDigest() async throws -> Graph.ContentDigest {
+    let sources = copy.sources.compactMap { source -> CopySelection.Source? in
+      guard case .context(let path) = source else { return nil }
+      return .tree(executor.context.tree, pattern: Array(path.utf8))
+    }
+    return try await digest(sources)
+  }
+
+  /// The digest of what is read from other stages and images, whose results are `inputs[1...]`.
+  func inputDigest(_ inputs: [LayerStack]) async throws -> Graph.ContentDigest {
+    let sources = try await BlockingPool.shared.run {
+      try copy.sources.compactMap { source -> CopySelection.Source? in
+        guard case .input(let index, let path) = source else { return nil }
+        return .tree(try executor.view(inputs[index], label: "the source of --from"), pattern: Array(path.utf8))
+      }
+    }
+    return try await digest(sources)
+  }
+
+  func run(_ inputs: [LayerStack], keys: StepKeys) throws -> LayerStack {
+    let started = Machine.now()
+    let base = try executor.view(inputs[0])
+    var selection = selection(
+      try copy.sources.map { source in
+        switch source {
+        case .context(let path): .tree(executor.context.tree, pattern: Array(path.utf8))
+        case .input(let index, let path):
+          .tree(try executor.view(inputs[index], label: "the source of --from"), pattern: Array(path.utf8))
+        case .inline(let name, let content): .bytes(content, name: name)
+        }
+      })
+    if let chown = copy.chown {
+      selection.owner = try UserLookup(in: base).owner(chown)
+    }
+    selection.mode = try copy.chmod.map { try ModeChange($0) }
+    let scratch = copy.isAdd ? try Directory(try executor.store.makeTemporaryDirectory("add")) : nil
+    let plan = try selection.plan(onto: base, created: started, scratch: scratch)
+    let writer = try executor.store.layerWriter()
+    try plan.write(to: writer.tar)
+    let layer = try writer.commit()
+    return try executor.record(
+      vertex, inputs[0], layer: layer.diffID, keys: keys, started: started,
+      durations: ["run": Machine.now().nanoseconds(since: started)])
+  }
+
+  private func selection(_ sources: [CopySelection.Source]) -> CopySelection {
+    var destination = copy.destination
+    if copy.destinationIsDirectory, !destination.hasSuffix("/") { destination += "/" }
+    return CopySelection(
+      copy.isAdd ? "ADD" : "COPY", sources: sources, destination: Array(destination.utf8),
+      unpacksArchives: copy.isAdd)
+  }
+
+  private func digest(_ sources: [CopySelection.Source]) async throws -> Graph.ContentDigest {
+    let digest = try await selection(sources).sourceDigest(nil, width: Machine.processorCount)
+    return Graph.ContentDigest(
+      digest: digest.digest,
+      preimage: .array(digest.records.map { .strings([$0.path.absolute, $0.facts]) }))
+  }
+}
