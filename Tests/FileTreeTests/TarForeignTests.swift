@@ -19,7 +19,9 @@ import Testing
         truncate -s 3000000 sparse; printf abc | dd of=sparse bs=1 seek=1000000 conv=notrunc status=none
         truncate -s 500000 holes
         i=0; truncate -s 4000000 many
-        while [ $i -lt 40 ]; do printf x | dd of=many bs=1 seek=$((i * 90000 + 5)) conv=notrunc status=none; i=$((i+1)); done
+        while [ $i -lt 40 ]; do
+          printf x | dd of=many bs=1 seek=$((i * 90000 + 5)) conv=notrunc status=none; i=$((i+1))
+        done
         n=$(printf '%0120d' 7); mkdir $n; printf long > $n/$n; ln -s $n/$n symlong; ln $n/$n hardlong
         printf u > 'größe'
         touch -d '1969-12-31 23:59:58.5 UTC' old; touch -d '2001-02-03 04:05:06.123456789 UTC' d/e
