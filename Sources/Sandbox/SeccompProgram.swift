@@ -1,6 +1,7 @@
 internal import CSeccomp
 internal import Core
 internal import Linux
+internal import Synchronization
 
 /// The bytes of a seccomp filter: an array of `struct sock_filter` (seccomp(2)).
 enum SeccompProgram {
@@ -16,6 +17,20 @@ enum SeccompProgram {
     }
     let names = SeccompRules.allowed(capabilities)
     let path = cacheDirectory + "/" + key(names, capabilities).encoded + ".bpf"
+    // Launches that come together wait for one compilation.
+    return try recent.withLock { recent in
+      if let recent, recent.path == path { return recent.bytes }
+      let bytes = try load(path, names, capabilities, cacheDirectory)
+      recent = (path, bytes)
+      return bytes
+    }
+  }
+
+  private static let recent = Mutex<(path: String, bytes: [UInt8])?>(nil)
+
+  private static func load(_ path: String, _ names: [String], _ capabilities: [Capability], _ cacheDirectory: String)
+    throws -> [UInt8]
+  {
     if let kept = try? HostPath.read(path, limit: 1 << 20), !kept.isEmpty, kept.count % 8 == 0 { return kept }
     let fresh = try SeccompCompiler(names: names, capabilities: capabilities, cacheDirectory: cacheDirectory).compile()
     try HostPath.write(fresh, to: path, mode: 0o600)
