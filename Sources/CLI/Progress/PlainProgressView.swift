@@ -24,7 +24,7 @@ struct PlainProgressView: ProgressView {
         }
       return turn(to: id) + text(of: lines, id) + "#\(id) \(end)\n"
     case .warning(let diagnostic): return turn(to: nil) + FailureReport.line(diagnostic) + "\n"
-    case .message(let text): return turn(to: nil) + SafeText.line(text) + "\n"
+    case .message(let text): return SafeText.line(text) + "\n"
     case .buildFinished: return ""
     }
   }
