@@ -37,13 +37,14 @@ extension CopyPlanner {
 
   private func addMember(_ member: CopyPlan.Entry, below whole: TreePath, for action: String) throws {
     if member.entry.path.isRoot { return }
-    let parent = try ensureDirectory(whole.appending(member.entry.path.parent), for: action)
+    // Links that the archive brings lead nowhere outside the destination: it is their root.
+    let parent = try ensureDirectory(place(member.entry.path.parent, below: whole), for: action)
     let target = parent.child(member.entry.path.name)
     var member = member
     member.entry.path = target
     if member.entry.kind == .hardLink {
       let named = TreePath(clamping: member.entry.linkTarget)
-      let source = try place(whole.appending(named.parent)).child(named.name)
+      let source = try place(named.parent, below: whole).child(named.name)
       guard let (group, existing) = linkGroup(of: source) else {
         throw Failure(action, "member \(target) is a hard link to \(named), which is no file of the archive")
       }
@@ -55,7 +56,7 @@ extension CopyPlanner {
     let existing = try node(target)
     let isDirectory = member.entry.kind == .directory
     if let existing, !(isDirectory && existing.kind == .directory) {
-      removeTree(target)
+      if existing.kind == .directory { removeTree(target) }
       if isDirectory { hideBase(below: target) }
     }
     try put(member, isNew: existing == nil, for: action)

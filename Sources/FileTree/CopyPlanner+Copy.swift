@@ -47,7 +47,7 @@ extension CopyPlanner {
     var view: any TreeView = source.view
     if !excludes.isEmpty { view = FilteredTree(source.view, below: place, excludes) }
     let walk = Walk(view: view, index: views.count - 1, action: action)
-    try copy(place, node, to: target, walk, replacesMetadata: false)
+    try copy(place, node, to: target, walk, isBelowTop: false)
   }
 
   /// The place where a source goes, and the directories on the way to it.
@@ -62,15 +62,8 @@ extension CopyPlanner {
     } else {
       _ = try ensureDirectory(target.parent, for: action)
     }
-    if !isDirectory, !isDirectoryWanted, existing?.kind != .directory, isPlanned(target) {
-      throw Failure(
-        action, "\(target) is already the copy of another source",
-        hint: "end the destination with a / when more than one file is copied")
-    }
     return target
   }
-
-  private func isPlanned(_ path: TreePath) -> Bool { entries[path].map { $0.origin == .copied } ?? false }
 
   /// One source on its way.
   final class Walk {
@@ -86,23 +79,24 @@ extension CopyPlanner {
     }
   }
 
-  /// Copies `node`, which `path` names in the walk's view, to `target`. An existing directory gets the source's
-  /// metadata if `replacesMetadata`.
-  func copy(_ path: TreePath, _ node: TreeNode, to target: TreePath, _ walk: Walk, replacesMetadata: Bool) throws {
+  /// Copies `node`, which `path` names in the walk's view, to `target`. Below the top, an existing directory gets the
+  /// source's metadata, and what is of another kind gives way.
+  func copy(_ path: TreePath, _ node: TreeNode, to target: TreePath, _ walk: Walk, isBelowTop: Bool) throws {
     switch node.kind {
     case .socket: return
     case .directory:
       let existing = try self.node(target)
-      if let existing, existing.kind != .directory {
-        throw Failure(walk.action, "cannot copy to non-directory: \(target)")
-      }
-      if existing == nil || replacesMetadata {
-        let entry = CopyPlan.Entry(entry: tarEntry(node, target), data: .none, origin: .copied)
-        try put(entry, isNew: existing == nil, for: walk.action)
+      if existing?.kind == .directory {
+        if isBelowTop { try putDirectory(node, target, isNew: false, walk) }
+      } else {
+        guard existing == nil || isBelowTop else {
+          throw Failure(walk.action, "cannot copy to non-directory: \(target)")
+        }
+        try putDirectory(node, target, isNew: true, walk)
       }
       for child: TreeChild in try walk.view.children(path) {
         try copy(
-          path.child(child.name), child.node, to: target.child(child.name), walk, replacesMetadata: true)
+          path.child(child.name), child.node, to: target.child(child.name), walk, isBelowTop: true)
       }
     default:
       var entry = CopyPlan.Entry(entry: tarEntry(node, target), data: .none, origin: .copied)
@@ -113,8 +107,18 @@ extension CopyPlanner {
           walk.links[key] = entry.linkGroup
         }
       }
-      try putFile(entry, for: walk.action)
+      if isBelowTop {
+        if try self.node(target)?.kind == .directory { removeTree(target) }
+        try put(entry, isNew: false, for: walk.action)
+      } else {
+        try putFile(entry, for: walk.action)
+      }
     }
+  }
+
+  private func putDirectory(_ node: TreeNode, _ target: TreePath, isNew: Bool, _ walk: Walk) throws {
+    let entry = CopyPlan.Entry(entry: tarEntry(node, target), data: .none, origin: .copied)
+    try put(entry, isNew: isNew, for: walk.action)
   }
 
   private func putFile(_ entry: CopyPlan.Entry, for action: String) throws {
@@ -161,7 +165,7 @@ extension CopyPlanner {
       guard let node = try view.entry(pivot.appending(relative)) else { continue }
       try copyParents(of: relative, below: pivot, to: whole, walk)
       try copy(
-        pivot.appending(relative), node, to: whole.appending(relative), walk, replacesMetadata: !relative.isRoot)
+        pivot.appending(relative), node, to: whole.appending(relative), walk, isBelowTop: !relative.isRoot)
     }
   }
 
@@ -176,8 +180,7 @@ extension CopyPlanner {
       if let existing, existing.kind != .directory {
         throw Failure(walk.action, "cannot copy to non-directory: \(target)")
       }
-      let entry = CopyPlan.Entry(entry: tarEntry(node, target), data: .none, origin: .copied)
-      try put(entry, isNew: existing == nil, for: walk.action)
+      try putDirectory(node, target, isNew: existing == nil, walk)
     }
   }
 }

@@ -75,6 +75,12 @@ final class CopyPlanner {
     try PathResolution.resolve(path, followLast: true, in: base.label) { try self.node($0) }.whole
   }
 
+  /// What `path` means below the directory `top`, whose links can't leave it.
+  func place(_ path: TreePath, below top: TreePath) throws -> TreePath {
+    let found = try PathResolution.resolve(path, followLast: true, in: base.label) { try self.node(top.appending($0)) }
+    return top.appending(found.whole)
+  }
+
   /// Makes the directories that `path` lacks, links followed; returns the place.
   func ensureDirectory(_ path: TreePath, for action: String) throws -> TreePath {
     let whole = try place(path)

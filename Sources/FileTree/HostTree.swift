@@ -30,10 +30,8 @@ public struct HostTree: TreeView {
   public func entry(_ path: TreePath) throws -> TreeNode? {
     guard let status = try directory.status(path) else { return nil }
     if let ignore, !path.isRoot {
-      let matched = ignore.state(path)
-      if matched.isMatched {
-        guard status.kind == .directory, try hasException(path, matched) else { return nil }
-      }
+      // A directory that an exception reaches into can be named even if nothing in it is left.
+      if ignore.matches(path), status.kind != .directory || !ignore.couldContainExceptions(path) { return nil }
     }
     return try HostNode.read(status, path, in: directory, owner: owner)
   }
