@@ -34,6 +34,7 @@ struct CgroupBuilder {
   /// The path of the group in the hierarchy at `mount`; made, with the ones above. Nil where that is refused.
   private mutating func makeDirectory(_ mount: String) -> String? {
     let path = mount + "/" + name
+    CgroupSweep.run(mount)
     // Another container's end may remove the directory above just now.
     for _ in 0..<20 {
       do {

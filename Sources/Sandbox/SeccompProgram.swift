@@ -140,7 +140,9 @@ private struct SeccompCompiler {
     guard result == 0 else { throw error("export it", result) }
     try file.seek(to: 0)
     let bytes = try file.readAll(limit: 1 << 20)
-    guard !bytes.isEmpty, bytes.count % 8 == 0 else { throw Failure("make the seccomp filter", "it has no instructions") }
+    guard !bytes.isEmpty, bytes.count % 8 == 0 else {
+      throw Failure("make the seccomp filter", "it has no instructions")
+    }
     return bytes
   }
 

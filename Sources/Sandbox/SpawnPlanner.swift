@@ -13,7 +13,9 @@ struct SpawnPlanner {
     self.surroundings = surroundings
   }
 
-  private func has(_ kind: NamespaceSpec.Kind) -> Bool { spec.namespaces.contains { $0.kind == kind && $0.path == nil } }
+  private func has(_ kind: NamespaceSpec.Kind) -> Bool {
+    spec.namespaces.contains { $0.kind == kind && $0.path == nil }
+  }
   private var hasUserNamespace: Bool { has(.user) }
 
   mutating func plan() throws {

@@ -48,8 +48,8 @@ enum SeccompRules {
     (
       .sysAdmin,
       "bpf clone clone3 fanotify_init fsconfig fsmount fsopen fspick lookup_dcookie lsm_get_self_attr lsm_list_modules "
-        + "lsm_set_self_attr mount mount_setattr move_mount open_tree perf_event_open quotactl quotactl_fd setdomainname "
-        + "sethostname setns syslog umount umount2 unshare"
+        + "lsm_set_self_attr mount mount_setattr move_mount open_tree perf_event_open quotactl quotactl_fd "
+        + "setdomainname sethostname setns syslog umount umount2 unshare"
     ),
     (.sysBoot, "reboot"), (.sysChroot, "chroot"), (.sysModule, "delete_module init_module finit_module"),
     (.sysPacct, "acct"), (.sysPtrace, "kcmp pidfd_getfd process_madvise"), (.sysRawio, "iopl ioperm"),
