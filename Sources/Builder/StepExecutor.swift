@@ -105,7 +105,7 @@ public final class StepExecutor: OpExecutor {
 
   /// The unpacked trees of a stack, topmost first.
   func trees(_ stack: LayerStack) throws -> [String] {
-    try stack.diffIDs.reversed().map { try store.treePath($0) }
+    try store.trees(of: stack.diffIDs)
   }
 
   /// The merged view of a stack, without a mount.

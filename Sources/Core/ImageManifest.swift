@@ -40,8 +40,8 @@ public struct Descriptor: Hashable, Sendable {
     digest = try Digest(try json.required("digest", what))
     guard let size = json["size"]?.int, size >= 0 else { throw Failure(what, "size is missing or no natural number") }
     self.size = size
-    if let urls = json["urls"], urls.array?.allSatisfy({ $0.string != nil }) != true {
-      throw Failure(what, "urls is not an array of strings")
+    if let urls = json["urls"], urls.array?.allSatisfy({ $0.string.map(Descriptor.isURI) ?? false }) != true {
+      throw Failure(what, "urls is not an array of URIs")
     }
     annotations = try json.stringMap("annotations", what)
     platform = try json["platform"].map { platform in
@@ -62,6 +62,16 @@ public struct Descriptor: Hashable, Sendable {
         ])
       },
     ])
+  }
+
+  /// RFC 3986: a scheme, a colon, something behind it.
+  private static func isURI(_ text: String) -> Bool {
+    guard let colon = text.firstIndex(of: ":"), text.index(after: colon) < text.endIndex,
+      let first = text.utf8.first, first | 32 >= 97, first | 32 <= 122
+    else { return false }
+    return text[..<colon].utf8.allSatisfy {
+      ($0 >= 48 && $0 <= 57) || ($0 | 32 >= 97 && $0 | 32 <= 122) || "+-.".utf8.contains($0)
+    }
   }
 
   /// RFC 6838: type/subtype, each of restricted-name characters.
@@ -143,6 +153,7 @@ public struct ImageIndex: Hashable, Sendable {
     }
     guard let manifests = json["manifests"]?.array else { throw Failure(what, "manifests is missing or no array") }
     self.manifests = try manifests.map { try Descriptor(json: $0) }
+    if let subject = json["subject"] { _ = try Descriptor(json: subject) }
     annotations = try json.stringMap("annotations", what)
   }
 

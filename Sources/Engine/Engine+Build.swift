@@ -40,6 +40,10 @@ extension Engine {
     }
     let plan = try await lower(sources, request, store)
     for warning in plan.warnings { reporter.warning(warning) }
+    // As Docker: neither a file nor a setting would be in the image.
+    guard !plan.history.isEmpty || plan.vertices.contains(where: { $0.op != .scratch }) else {
+      throw Failure("", "No image was generated. Is your Dockerfile empty?")
+    }
 
     let context = try await BlockingPool.shared.run { try sources.openContext() }
     let executor = try StepExecutor(

@@ -67,7 +67,7 @@ extension Engine {
   private static func foreground(_ request: RunRequest, _ plan: ContainerPlan, _ store: Store, _ folder: String) throws
     -> Int32
   {
-    let trees = try plan.image.config.diffIDs.reversed().map { try store.treePath($0) }
+    let trees = try store.trees(of: plan.image.config.diffIDs)
     let view = OverlayTree(try trees.map { try Directory($0) })
     let spec = try plan.spec(request, folder: folder, trees: trees, view: view)
     let launcher = try SandboxLauncher(stateDirectory: store.root + "/sandbox")

@@ -87,7 +87,8 @@ public struct CopyPlan: Sendable {
       let tar = entry.entry
       let mark = entry.origin == .copied ? "" : entry.origin == .created ? " created" : " existing"
       let link = tar.linkTarget.isEmpty ? "" : " -> " + String(decoding: tar.linkTarget, as: UTF8.self)
-      out += "\(tar.kind.word) \(String(tar.mode, radix: 8)) \(tar.uid):\(tar.gid) \(tar.size) \(tar.path)\(link)\(mark)\n"
+      out += "\(tar.kind.word) \(String(tar.mode, radix: 8)) \(tar.uid):\(tar.gid) \(tar.size) "
+      out += "\(tar.path)\(link)\(mark)\n"
     }
     return out
   }

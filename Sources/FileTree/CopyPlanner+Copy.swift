@@ -37,8 +37,12 @@ extension CopyPlanner {
     guard let place = try source.view.resolve(path), let node = try source.view.entry(place) else {
       throw try source.missing(path)
     }
-    let number = nextMatch()
-    if numbersMatches { destination = Array("/\(number)/".utf8) }
+    let wanted = destination
+    defer { destination = wanted }
+    if keepsSourcePaths {
+      let own = TreePath(clamping: wanted).appending(node.kind == .directory ? path : path.parent)
+      destination = [UInt8(ascii: "/")] + own.bytes + [UInt8(ascii: "/")]
+    }
     if node.kind != .directory {
       if !path.isRoot, excludes.matches(TreePath.root.child(path.name)) { return }
       if selection.unpacksArchives, node.kind == .regular, try unpack(place, of: source.view, for: action) { return }
@@ -155,8 +159,6 @@ extension CopyPlanner {
   private func addKeepingParents(_ source: SourceExpansion) throws {
     let action = "\(selection.instruction) --parents \(source.shown)"
     let (pivot, matches) = try source.matchesKeepingParents()
-    let number = nextMatch()
-    if numbersMatches { destination = Array("/\(number)/".utf8) }
     let whole = try ensureDirectory(TreePath(clamping: destination), for: action)
     var view: any TreeView = source.view
     if !excludes.isEmpty { view = FilteredTree(source.view, below: pivot, excludes) }

@@ -10,8 +10,8 @@ final class CopyPlanner {
   let excludes: IgnorePatterns
   /// Where the next sources go.
   var destination: [UInt8]
-  /// Whether each match gets a numbered directory of its own below `destination`.
-  var numbersMatches = false
+  /// Whether each match keeps its path in the source, below `destination`: for digests of the sources.
+  var keepsSourcePaths = false
 
   var views: [any TreeView] = []
   /// What the layer holds so far; no `.existing` entries yet.
@@ -21,7 +21,6 @@ final class CopyPlanner {
   private var listings: [TreePath: [[UInt8]: TreeNode]] = [:]
   private var lookups: [TreePath: Int] = [:]
   private var linkGroups = 0
-  private var matches = 0
 
   init(_ selection: CopySelection, onto base: any TreeView, created: Timestamp, scratch: Directory?) throws {
     self.selection = selection
@@ -132,12 +131,6 @@ final class CopyPlanner {
   func nextLinkGroup() -> Int {
     linkGroups += 1
     return linkGroups
-  }
-
-  /// The number of a source match, from 1; each has hard links of its own.
-  func nextMatch() -> Int {
-    matches += 1
-    return matches
   }
 
   /// Makes the files at `path` and of a later entry hard links; nil if there is no file in the plan.

@@ -75,16 +75,26 @@ public struct CopySelection: Sendable {
     return try await plan.contentDigest(memory, width: width)
   }
 
-  /// The selection below `/`, each source in a directory of its own so that none hides another.
+  /// The selection with each file where it stands in its source: what people can read a changed digest from. Sources of
+  /// one label are one tree; where there are several labels, each has a directory of its own.
   private func sourcePlan() throws -> CopyPlan {
     var plain = self
     plain.owner = nil
     plain.mode = nil
     plain.unpacksArchives = false
     let planner = try CopyPlanner(plain, onto: EmptyTree(), created: Timestamp(seconds: 0), scratch: nil)
+    planner.keepsSourcePaths = true
+    var labels: [String] = []
+    for source: Source in sources {
+      if case .tree(let view, _) = source, !labels.contains(view.label) { labels.append(view.label) }
+    }
     for (number, source): (Int, Source) in sources.enumerated() {
-      planner.destination = Array("/\(number)/".utf8)
-      planner.numbersMatches = true
+      switch source {
+      case .bytes: planner.destination = Array("/heredoc-\(number)/".utf8)
+      case .tree(let view, _):
+        let tree = labels.count == 1 ? "/" : "/tree-\(labels.firstIndex(of: view.label) ?? 0)/"
+        planner.destination = Array(tree.utf8)
+      }
       try planner.add(source)
     }
     return try planner.finish()

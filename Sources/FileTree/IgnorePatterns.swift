@@ -31,7 +31,9 @@ public struct IgnorePatterns: Sendable {
       text = CleanPath.clean(text)
       let isException = text.utf8.first == UInt8(ascii: "!")
       if isException {
-        if text.utf8.count == 1 { throw Failure("read ignore file line \(line.number)", "illegal exclusion pattern: \"!\"") }
+        guard text.utf8.count > 1 else {
+          throw Failure("read ignore file line \(line.number)", "illegal exclusion pattern: \"!\"")
+        }
         text = String(text.unicodeScalars.dropFirst())
       }
       do {

@@ -110,7 +110,8 @@ public struct UserLookup: Sendable {
 
   /// `text` as a number, nil for a name. Throws if the number can't be an id.
   private static func number(_ text: String, _ what: String) throws -> UInt32? {
-    guard !text.isEmpty, text.utf8.allSatisfy({ $0 >= UInt8(ascii: "0") && $0 <= UInt8(ascii: "9") }) else { return nil }
+    let isNumber = text.utf8.allSatisfy { $0 >= UInt8(ascii: "0") && $0 <= UInt8(ascii: "9") }
+    guard !text.isEmpty, isNumber else { return nil }
     guard let value = UInt32(text), value <= 0x7fff_ffff else {
       throw Failure("read \(what) \(text)", "uids and gids must be in range 0-2147483647")
     }

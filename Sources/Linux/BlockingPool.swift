@@ -37,11 +37,13 @@ public final class BlockingPool: TaskExecutor, @unchecked Sendable {
     let job = UnownedJob(job)
     pthread_mutex_lock(mutex)
     jobs.append(job)
-    if idle > 0 {
-      pthread_cond_signal(condition)
-    } else if threads < limit {
+    // An idle thread that was signalled for an earlier job counts as idle until it runs: every job needs one of its own,
+    // since the job before it may block for as long as it likes.
+    if jobs.count > idle, threads < limit {
       threads += 1
       startThread()
+    } else {
+      pthread_cond_signal(condition)
     }
     pthread_mutex_unlock(mutex)
   }

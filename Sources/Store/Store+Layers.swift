@@ -63,6 +63,13 @@ extension Store {
     try diffIDs.indices.map { try treePath(diffIDs[$0], lowers: Array(diffIDs[..<$0])) }
   }
 
+  /// The unpacked trees of a stack of layers (lowest first), topmost first, each once: overlayfs refuses a lower that
+  /// is given twice. All that the lower one of two equal layers shows, the upper one shows too.
+  public func trees(of diffIDs: [Digest]) throws -> [String] {
+    var seen: Set<Digest> = []
+    return try diffIDs.reversed().filter { seen.insert($0).inserted }.map { try treePath($0) }
+  }
+
   /// Whether the layer has an unpacked tree already.
   public func hasTree(_ diffID: Digest) throws -> Bool {
     try HostPath.status(paths.tree(diffID), follow: false) != nil

@@ -67,7 +67,7 @@ class Bench:
 
 def tests():
     for module in (cli_run, cli_images, cli_archives, cli_bad_input):
-        for name, function in vars(module).items():
+        for name, function in list(vars(module).items()):
             if name.startswith("test_"):
                 yield f"{module.__name__}.{name}", function
 
