@@ -97,7 +97,7 @@ int root_directory(struct walk *w, const struct stave_step *step) {
   const char *path = step_string(step, 0);
   int mount = open_tree_clone(AT_FDCWD, path, 1);
   if (mount < 0) return -1;
-  if (set_attributes(mount, 1, 0, 0, MS_PRIVATE) < 0) return -1;
+  if (set_attributes(mount, 1, step->n[0], 0, MS_PRIVATE) < 0) return -1;
   return adopt_root(w, mount, path);
 }
 
@@ -139,7 +139,8 @@ static int overlay_by_string(const struct stave_step *step, const int *lowers, i
   }
   const char *place = step_string(step, 0);
   if (mount("overlay", place, "overlay", 0, data) < 0) return -1;
-  return open(place, O_PATH | O_DIRECTORY | O_CLOEXEC);
+  int root = open(place, O_PATH | O_DIRECTORY | O_CLOEXEC);
+  return root >= 0 && set_attributes(root, 0, step->n[1], 0, 0) < 0 ? -1 : root;
 }
 
 // One directory option, by descriptor where the kernel (6.13) takes one, else by its /proc name.
@@ -188,7 +189,7 @@ int root_overlay(struct walk *w, const struct stave_step *step) {
     w->root_device = status.st_dev;
   } else {
     if (failed) keep_log(w, fs);
-    int mount = failed ? -1 : create_mount(w, fs, 0);
+    int mount = failed ? -1 : create_mount(w, fs, step->n[1]);
     close_keeping_errno(fs);
     // Any directory of ours would do as the place; the overlay does not see what is mounted over its upper.
     if (mount < 0 || adopt_root(w, mount, step_string(step, 0)) < 0) return -1;

@@ -8,10 +8,14 @@ public final class SandboxLauncher: ProcessLauncher {
   private let hierarchies: CgroupHierarchies
 
   /// A launcher that keeps compiled filters and mount skeletons in `stateDirectory`, which is made if missing.
-  public init(stateDirectory: String) throws {
+  public convenience init(stateDirectory: String) throws {
+    try self.init(stateDirectory: stateDirectory, hierarchies: CgroupHierarchies.current())
+  }
+
+  init(stateDirectory: String, hierarchies: CgroupHierarchies) throws {
     self.stateDirectory = stateDirectory
+    self.hierarchies = hierarchies
     try HostPath.makeDirectories(stateDirectory + "/seccomp", mode: 0o700)
-    hierarchies = CgroupHierarchies.current()
   }
 
   /// The plan that `launch` would follow on this machine, without control groups: for `--print`.

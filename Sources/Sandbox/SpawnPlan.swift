@@ -56,8 +56,11 @@ public struct SpawnPlan: Sendable, Equatable, CustomStringConvertible {
   func withSkeleton(_ skeleton: String) -> SpawnPlan {
     var copy = self
     copy.steps = steps.map { step in
-      guard case .overlayRoot(let lowers, let upper, let work, let options) = step else { return step }
-      return .overlayRoot(lowers: lowers + [skeleton], upper: upper, work: work, options: options)
+      guard case .overlayRoot(let lowers, let upper, let work, let options, let attributes) = step else {
+        return step
+      }
+      return .overlayRoot(
+        lowers: lowers + [skeleton], upper: upper, work: work, options: options, attributes: attributes)
     }
     return copy
   }

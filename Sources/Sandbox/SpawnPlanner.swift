@@ -77,7 +77,7 @@ struct SpawnPlanner {
 
   private mutating func mountRoot() throws {
     switch spec.root {
-    case .directory(let path): steps.append(.directoryRoot(path))
+    case .directory(let path): steps.append(.directoryRoot(path, attributes: noDevices))
     case .overlay(let lowers, let upper, let work):
       guard !lowers.isEmpty else { throw Failure("mount the overlay root", "there is no lower layer") }
       let paths = lowers.map { lower in switch lower { case .tree(let path): path } }
@@ -85,7 +85,8 @@ struct SpawnPlanner {
       // off. `volatile` saves syncing the upper's whole file system at the end.
       var options = ["redirect_dir=nofollow", "metacopy=off", "index=off", "xino=off", "nfs_export=off", "uuid=null"]
       options += hasUserNamespace ? ["userxattr", "volatile"] : ["volatile"]
-      steps.append(.overlayRoot(lowers: paths, upper: upper, work: work, options: options))
+      steps.append(
+        .overlayRoot(lowers: paths, upper: upper, work: work, options: options, attributes: noDevices))
     }
   }
 

@@ -52,9 +52,9 @@ extension SpawnStep {
     case .unshare(let kind): Wire(STAVE_OP_UNSHARE, [kind.cloneFlag])
     case .join(let kind, let path): Wire(STAVE_OP_JOIN, [kind.cloneFlag], [path])
     case .privateMounts: Wire(STAVE_OP_PRIVATE_MOUNTS, [Kernel.Propagation.private.rawValue])
-    case .directoryRoot(let path): Wire(STAVE_OP_ROOT_DIRECTORY, [], [path])
-    case .overlayRoot(let lowers, let upper, let work, let options):
-      Wire(STAVE_OP_ROOT_OVERLAY, [UInt64(lowers.count)], [upper, work] + lowers + options)
+    case .directoryRoot(let path, let attributes): Wire(STAVE_OP_ROOT_DIRECTORY, [attributes], [path])
+    case .overlayRoot(let lowers, let upper, let work, let options, let attributes):
+      Wire(STAVE_OP_ROOT_OVERLAY, [UInt64(lowers.count), attributes], [upper, work] + lowers + options)
     case .mount(let mount): mount.encoded
     case .bind(let bind):
       Wire(

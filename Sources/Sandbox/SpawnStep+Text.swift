@@ -11,10 +11,11 @@ extension SpawnStep: CustomStringConvertible {
     case .unshare(let kind): "unshare \(kind)"
     case .join(let kind, let path): "join \(kind) \(path)"
     case .privateMounts: "private-mounts"
-    case .directoryRoot(let path): "root directory \(path)"
-    case .overlayRoot(let lowers, let upper, let work, let options):
+    case .directoryRoot(let path, let attributes):
+      "root directory \(path)" + (attributes == 0 ? "" : " nodev")
+    case .overlayRoot(let lowers, let upper, let work, let options, let attributes):
       "root overlay lower=\(lowers.joined(separator: ":")) upper=\(upper) work=\(work) "
-        + options.joined(separator: ",")
+        + options.joined(separator: ",") + (attributes == 0 ? "" : " nodev")
     case .mount(let mount): mount.text
     case .bind(let bind): bind.text
     case .node(let path, let mode, let device, let hostPath, let bindOnly):
@@ -53,7 +54,7 @@ extension SpawnStep: CustomStringConvertible {
   var action: String {
     switch self {
     case .overlayRoot: "mount the overlay root"
-    case .directoryRoot(let path): "mount the root \(path)"
+    case .directoryRoot(let path, _): "mount the root \(path)"
     case .mount(let mount): "mount \(mount.type) at \(mount.target)"
     case .bind(let bind): "bind \(bind.source) at \(bind.target)"
     case .node(let path, _, _, _, _): "make device \(path)"

@@ -11,8 +11,8 @@ enum SpawnStep: Sendable, Equatable {
   case unshare(NamespaceSpec.Kind)
   case join(NamespaceSpec.Kind, path: String)
   case privateMounts
-  case directoryRoot(String)
-  case overlayRoot(lowers: [String], upper: String, work: String, options: [String])
+  case directoryRoot(String, attributes: UInt64)
+  case overlayRoot(lowers: [String], upper: String, work: String, options: [String], attributes: UInt64)
   case mount(MountStep)
   case bind(BindStep)
   case node(path: String, mode: UInt64, device: UInt64, hostPath: String, bindOnly: Bool)

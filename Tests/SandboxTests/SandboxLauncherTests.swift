@@ -111,6 +111,26 @@ import Testing
     }
   }
 
+  @Test(arguments: ["none", "v1"]) func devicesWithoutTheUnifiedHierarchy(_ kind: String) throws {
+    let box = try Rootfs()
+    var hierarchies = CgroupHierarchies.current()
+    hierarchies.unified = nil
+    if kind == "none" { hierarchies.controllers = [:] }
+    if kind == "v1", hierarchies.controllers["devices"] == nil { return }
+    let script = """
+      echo x > /dev/null && head -c 3 /dev/zero > /dev/null && echo standard
+      for place in /tmp /dev /dev/shm; do mknod $place/mem c 1 1; head -c 1 $place/mem && echo open; done
+      """
+    let launcher = try SandboxLauncher(stateDirectory: "\(box.directory)/state", hierarchies: hierarchies)
+    let pipe = try OpenFile.pipe()
+    let process = try launcher.launch(
+      box.spec(["sh", "-c", script]), stdio: .files(input: nil, output: pipe.write, error: nil))
+    _ = try process.wait()
+    var chunk = [UInt8](repeating: 0, count: 4096)
+    let count = try chunk.withUnsafeMutableBytes { try pipe.read.read(into: $0) }
+    #expect(String(decoding: chunk[..<count], as: UTF8.self) == "standard\n")
+  }
+
   @Test func hiddenAndReadOnlyPaths() throws {
     let box = try Rootfs()
     let script = """

@@ -18,8 +18,8 @@ enum stave_op {
   STAVE_OP_UNSHARE,           // n0 CLONE_NEW*
   STAVE_OP_JOIN,              // n0 CLONE_NEW*, s0 path of the namespace
   STAVE_OP_PRIVATE_MOUNTS,    // n0 propagation, MS_PRIVATE or MS_SLAVE
-  STAVE_OP_ROOT_DIRECTORY,    // s0 path
-  STAVE_OP_ROOT_OVERLAY,      // n0 number of lowers; s0 upper, s1 work, lowers top first, options
+  STAVE_OP_ROOT_DIRECTORY,    // n0 attributes set; s0 path
+  STAVE_OP_ROOT_OVERLAY,      // n0 number of lowers, n1 attributes; s0 upper, s1 work, lowers top first, options
   STAVE_OP_MOUNT,             // n0 attributes; s0 target, s1 type, options; n1 != 0: bind s1's host tree if refused
   STAVE_OP_BIND,              // n0 attributes set, n1 attributes cleared, n2 recursive, n3 propagation; s0, s1 target
   STAVE_OP_NODE,              // n0 mode and type, n1 device number, n2 != 0: bind only; s0 path, s1 node of the host
