@@ -22,7 +22,7 @@ public struct ImageAssembly: Sendable {
     config.diffIDs = result.diffIDs
     config.history = try history(result)
     // The newest entry's time, so that a rebuild from the cache gives the same image.
-    config.created = config.history.compactMap(\.created).max() ?? created
+    config.created = plan.sourceDateEpoch ?? config.history.compactMap(\.created).max() ?? created
     let bytes = config.json.bytes
     let layers = try result.diffIDs.map { diffID in
       guard let layer = try store.layer(diffID) else { throw Failure("export image", "layer \(diffID) is missing") }
@@ -44,7 +44,9 @@ public struct ImageAssembly: Sendable {
     guard own.count <= result.layers.count else {
       throw Failure("export image", "\(own.count) steps made \(result.layers.count) layers")
     }
-    for (index, layer) in zip(own, result.layers.suffix(own.count)) { entries[index].entry.created = layer.created }
+    for (index, layer) in zip(own, result.layers.suffix(own.count)) {
+      entries[index].entry.created = plan.sourceDateEpoch ?? layer.created
+    }
     var previous: Timestamp?
     for index in entries.indices {
       if entries[index].entry.created == nil, entries[index].origin != .base { entries[index].entry.created = previous }

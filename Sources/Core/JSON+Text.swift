@@ -9,6 +9,12 @@ extension JSON {
     return value
   }
 
+  /// Parses the JSON value that `bytes` begin with; what follows it is not looked at.
+  public static func parseFirst(_ bytes: [UInt8], maximumDepth: Int = 64) throws -> JSON {
+    var parser = Parser(bytes: bytes, maximumDepth: maximumDepth)
+    return try parser.value(depth: 0)
+  }
+
   /// As `parse(_:)` of the UTF-8 bytes.
   public static func parse(_ text: String) throws -> JSON { try parse(Array(text.utf8)) }
 

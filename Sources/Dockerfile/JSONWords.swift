@@ -14,9 +14,10 @@ public func parseJSONWords(_ input: String) throws -> [String]? {
 extension LineParser {
   static func jsonWords(_ rest: Scalars) throws -> [String]? {
     let text = rest.drop(while: \.isBlank)
-    guard text.first == "[", let json = try? JSON.parse(String(scalars: text)), let values = json.array else {
-      return nil
-    }
+    // Docker reads one value and no further: `["a"] # remark` is exec form.
+    guard text.first == "[", let json = try? JSON.parseFirst(Array(String(scalars: text).utf8)),
+      let values = json.array
+    else { return nil }
     return try values.map { value in
       guard let word = value.string else {
         throw ParseError("when using JSON array syntax, arrays must be comprised of strings only")

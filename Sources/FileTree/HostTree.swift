@@ -1,7 +1,10 @@
 public import Core
 public import Linux
+internal import Synchronization
 
 /// A directory of the host as a tree: a build context, less what its ignore file hides.
+///
+/// Listings are kept, so that all steps of a build see one state of it and walk it once.
 public struct HostTree: TreeView {
   /// Whom the files belong to.
   public enum Owner: Sendable, Equatable {
@@ -15,6 +18,7 @@ public struct HostTree: TreeView {
   private let directory: Directory
   private let ignore: IgnorePatterns?
   private let owner: Owner
+  private let listings = Listings()
 
   public init(
     _ directory: Directory, ignore: IgnorePatterns? = nil, owner: Owner = .zero, label: String = "the build context"
@@ -37,6 +41,13 @@ public struct HostTree: TreeView {
   }
 
   public func children(_ path: TreePath) throws -> [TreeChild] {
+    if let kept = listings.of(path) { return kept }
+    let found = try list(path)
+    listings.keep(found, of: path)
+    return found
+  }
+
+  private func list(_ path: TreePath) throws -> [TreeChild] {
     let inner = path.isRoot ? directory : try directory.directory(path)
     let state = ignore?.state(path)
     var out: [TreeChild] = []
@@ -74,6 +85,21 @@ public struct HostTree: TreeView {
   }
 }
 
+/// Listings of directories, up to 100,000 entries in all: beyond that they are read again.
+private final class Listings: Sendable {
+  private let kept = Mutex<(count: Int, of: [TreePath: [TreeChild]])>((0, [:]))
+
+  func of(_ path: TreePath) -> [TreeChild]? { kept.withLock { $0.of[path] } }
+
+  func keep(_ children: [TreeChild], of path: TreePath) {
+    kept.withLock { kept in
+      guard kept.of[path] == nil, kept.count + children.count < 100_000 else { return }
+      kept.of[path] = children
+      kept.count += children.count + 1
+    }
+  }
+}
+
 /// Reading one node of a directory of the host.
 enum HostNode {
   /// The status of an entry that was listed; nil if it has vanished since.
@@ -104,10 +130,8 @@ enum HostNode {
     return node
   }
 
-  /// The attributes that belong into a layer: not the host's labels (`security.selinux`), nor overlayfs's own marks.
-  static func belongsIntoLayer(_ name: String) -> Bool {
-    name == "security.capability" || (name.hasPrefix("user.") && !name.hasPrefix("user.overlay."))
-  }
+  /// The attributes that COPY and ADD keep: file capabilities only, as Docker and BuildKit.
+  static func belongsIntoLayer(_ name: String) -> Bool { name == "security.capability" }
 
   private static func attributes(_ path: TreePath, in directory: Directory) throws -> [TarEntry.ExtendedAttribute] {
     var out: [TarEntry.ExtendedAttribute] = []

@@ -81,13 +81,17 @@ struct Glob: Sendable {
   private let tokens: [Token]
   /// How many tokens at the start are literals: compared before the automaton is started.
   private let literals: [Character]
+  /// The literals at the end: most texts are told apart by them alone.
+  private let ending: [Character]
 
   init(_ pattern: [UInt8], dialect: Dialect) throws {
     var parser = Parser(text: Glob.characters(pattern), shown: String(decoding: pattern, as: UTF8.self))
     tokens = try parser.parse(dialect)
-    literals = Array(tokens.lazy.map { token -> Character? in
+    let characters = tokens.map { token -> Character? in
       if case .literal(let character) = token { character } else { nil }
-    }.prefix { $0 != nil }.compactMap { $0 })
+    }
+    literals = characters.prefix { $0 != nil }.compactMap { $0 }
+    ending = characters.reversed().prefix { $0 != nil }.compactMap { $0 }.reversed()
   }
 
   /// `bytes` as characters.
@@ -111,11 +115,15 @@ struct Glob: Sendable {
   }
 
   /// Whether all of `text` matches.
-  func matches(_ text: some Collection<Character>) -> Bool {
-    if literals.count == tokens.count { return text.elementsEqual(literals) }
+  func matches(_ text: ArraySlice<Character>) -> Bool {
+    guard text.count >= ending.count, text.suffix(ending.count) == ending[...] else { return false }
+    if literals.count == tokens.count { return text.count == literals.count }
     guard text.starts(with: literals) else { return false }
     return run(text) { states, final in states[final >> 6] & (1 << UInt64(final & 63)) != 0 }
   }
+
+  /// As `matches(_:)`.
+  func matches(_ text: [Character]) -> Bool { matches(text[...]) }
 
   /// Whether something that begins with `text` can match.
   func couldMatch(after text: [Character]) -> Bool {

@@ -49,6 +49,14 @@ public struct TreeNode: Sendable, Equatable {
     public var size: Int64
     public var mtime: Timestamp
     public var ctime: Timestamp
+
+    public init(device: UInt64, inode: UInt64, size: Int64, mtime: Timestamp, ctime: Timestamp) {
+      self.device = device
+      self.inode = inode
+      self.size = size
+      self.mtime = mtime
+      self.ctime = ctime
+    }
   }
 
   public var kind: Kind
@@ -126,6 +134,23 @@ extension TreeView {
   public func readSmallFile(_ path: TreePath, limit: Int = 1 << 20) throws -> [UInt8]? {
     guard let place = try resolve(path), let node = try entry(place), node.kind == .regular else { return nil }
     return try open(place).readAll(limit: limit)
+  }
+}
+
+extension TreeView {
+  /// The directories that are missing for `path` to be one, outermost first; links are followed, also dangling ones.
+  /// Throws a `Failure` if something else is in the way.
+  public func missingDirectories(for path: TreePath) throws -> [TreePath] {
+    let found = try PathResolution.resolve(path, followLast: true, in: label) { try entry($0) }
+    if let node = try entry(found.path), node.kind != .directory {
+      throw Failure("make directory \(path)", "\(found.path) is not a directory")
+    }
+    var missing: [TreePath] = []
+    for name in found.missing { missing.append((missing.last ?? found.path).child(name)) }
+    if let first = missing.first, try entry(first) != nil {
+      throw Failure("make directory \(path)", "\(first) is not a directory")
+    }
+    return missing
   }
 }
 

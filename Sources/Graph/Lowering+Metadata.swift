@@ -85,7 +85,8 @@ extension Lowering {
   /// ARG: a value from `--build-arg`, else the default, else the global value, else none.
   func lower(_ arguments: [Instruction.Argument], at range: SourceRange, _ state: inout StageState) throws {
     var shown: [String] = []
-    for argument in arguments {
+    for var argument in arguments {
+      argument.name = try expand(argument.name, state.environment, at: range)
       let value: String?
       if let given = buildArgs[argument.name] {
         value = given

@@ -42,7 +42,8 @@ struct Lowering {
     warnings = document.diagnostics
     let target = options.target ?? document.stages.last?.from.stageName
     globals = Lowering.platformArguments(options, target: target, given: given)
-    sourceDateEpoch = try given["SOURCE_DATE_EPOCH"].flatMap { text in
+    let epoch = given["SOURCE_DATE_EPOCH"] ?? Lowering.globalDefault("SOURCE_DATE_EPOCH", document)
+    sourceDateEpoch = try epoch.flatMap { text in
       if text.isEmpty { return nil }
       guard let seconds = Int64(text), seconds >= 0 else {
         throw Failure("", "invalid SOURCE_DATE_EPOCH: \(text)", hint: "expected seconds since 1970")
@@ -72,6 +73,15 @@ struct Lowering {
     let stage = target.flatMap { $0.isEmpty ? nil : $0 } ?? "default"
     environment.set("TARGETSTAGE", given["TARGETSTAGE"] ?? stage)
     return environment
+  }
+
+  /// The default that a global ARG gives `name`, as written; nil without one.
+  private static func globalDefault(_ name: String, _ document: DockerfileDocument) -> String? {
+    for instruction in document.globalArguments {
+      guard case .arg(let arguments) = instruction.kind else { continue }
+      if let value = arguments.last(where: { $0.name == name })?.value { return value }
+    }
+    return nil
   }
 
   private mutating func expandGlobals() throws {

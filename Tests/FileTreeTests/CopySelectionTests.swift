@@ -257,6 +257,7 @@ final class SampleTree: Sendable {
   }
 
   @Test func theDigestSeesAllButTimes() throws {
+    // A selection makes a new view each time: a view keeps what it has listed.
     func digest() throws -> Digest { try selection(["dir", "a.txt"], "/x/").sourceDigest().digest }
     let first = try digest()
     let records = try selection(["di*", "to-a"], "/x/").sourceDigest().records.map(\.path.absolute)
@@ -269,6 +270,24 @@ final class SampleTree: Sendable {
     #expect(try digest() == first)
     try HostPath.write(Array("9".utf8), to: context.path + "/dir/one")
     #expect(try digest() != first)
+  }
+
+  @Test func digestsAreRememberedFromRunToRun() throws {
+    let old = Timestamp(seconds: 1_000_000_000)
+    let key = TreeNode.ContentKey(device: 1, inode: 2, size: 3, mtime: old, ctime: old)
+    let path = target.path + "/contents"
+    let memory = ContentDigestFile(path)
+    try memory.save()
+    #expect(try HostPath.status(path) == nil)
+    memory.remember(key, Digest.sha256("x"))
+    let recent = TreeNode.ContentKey(device: 1, inode: 3, size: 3, mtime: Machine.now(), ctime: old)
+    memory.remember(recent, Digest.sha256("y"))
+    try memory.save()
+    let again = ContentDigestFile(path)
+    #expect(again.digest(key) == Digest.sha256("x"))
+    #expect(again.digest(recent) == nil)
+    try HostPath.write(Array("rubbish".utf8), to: path)
+    #expect(ContentDigestFile(path).digest(key) == nil)
   }
 
   @Test func oneReadingGivesTheSameDigestAsTwo() async throws {
