@@ -28,7 +28,11 @@ final class CopyPlanner {
     self.created = created
     self.scratch = scratch
     destination = selection.destination
-    excludes = try IgnorePatterns(patterns: selection.excludes)
+    do {
+      excludes = try IgnorePatterns(patterns: selection.excludes)
+    } catch let failure as Failure {
+      throw failure.during("\(selection.instruction) --exclude")
+    }
   }
 
   // MARK: The tree as it is now

@@ -6,8 +6,11 @@ public struct IgnoreLine: Sendable, Hashable {
   public var number: Int
   /// The pattern: cleaned, without a leading `/`; an exception begins with `!`.
   public var pattern: String
+  /// The name of the file, `.dockerignore`; empty for patterns that stand in none.
+  public var file: String
 
-  public init(number: Int, pattern: String) {
+  public init(number: Int, pattern: String, file: String = "") {
+    self.file = file
     self.number = number
     self.pattern = pattern
   }
@@ -19,15 +22,15 @@ public struct IgnoreFile: Sendable, Equatable {
   public let lines: [IgnoreLine]
 
   /// Reads `content`: a byte order mark is dropped, lines that begin with `#` are comments, blanks around a pattern
-  /// and around its `!` don't count. Throws a `Failure` if there are more than 100,000 lines.
-  public init(_ content: [UInt8]) throws {
+  /// and around its `!` don't count. `name` is for messages. Throws a `Failure` if there are more than 100,000 lines.
+  public init(_ content: [UInt8], name: String = ".dockerignore") throws {
     var rest = content[...]
     if rest.starts(with: [0xEF, 0xBB, 0xBF]) { rest = rest.dropFirst(3) }
     var out: [IgnoreLine] = []
     var number = 0
     for raw: ArraySlice<UInt8> in rest.split(separator: UInt8(ascii: "\n"), omittingEmptySubsequences: false) {
       number += 1
-      guard number <= 100_000 else { throw Failure("read ignore file", "more than 100000 lines") }
+      guard number <= 100_000 else { throw Failure("read \(name)", "more than 100000 lines") }
       if raw.first == UInt8(ascii: "#") { continue }
       var text = IgnoreFile.trimmed(String(decoding: raw, as: UTF8.self))
       if text.isEmpty { continue }
@@ -37,13 +40,15 @@ public struct IgnoreFile: Sendable, Equatable {
         text = CleanPath.clean(text)
         if text.utf8.count > 1, text.utf8.first == UInt8(ascii: "/") { text = String(text.unicodeScalars.dropFirst()) }
       }
-      out.append(IgnoreLine(number: number, pattern: isException ? "!" + text : text))
+      out.append(IgnoreLine(number: number, pattern: isException ? "!" + text : text, file: name))
     }
     lines = out
   }
 
   /// As `init(_:)` of the UTF-8 bytes.
-  public init(_ content: String) throws { try self.init(Array(content.utf8)) }
+  public init(_ content: String, name: String = ".dockerignore") throws {
+    try self.init(Array(content.utf8), name: name)
+  }
 
   /// `text` without white space at its ends, as Go's strings.TrimSpace.
   static func trimmed(_ text: String) -> String {

@@ -32,18 +32,23 @@ public struct IgnorePatterns: Sendable {
       let isException = text.utf8.first == UInt8(ascii: "!")
       if isException {
         guard text.utf8.count > 1 else {
-          throw Failure("read ignore file line \(line.number)", "illegal exclusion pattern: \"!\"")
+          throw Failure(IgnorePatterns.action(line), "illegal exclusion pattern: \"!\"")
         }
         text = String(text.unicodeScalars.dropFirst())
       }
       do {
         out.append(Pattern(line: line, isException: isException, glob: try Glob(Array(text.utf8), dialect: .ignore)))
       } catch let failure as Failure {
-        throw failure.during("read ignore file line \(line.number)")
+        throw line.file.isEmpty ? failure : Failure(IgnorePatterns.action(line), failure.reason)
       }
     }
     patterns = out
     hasExceptions = out.contains { $0.isException }
+  }
+
+  private static func action(_ line: IgnoreLine) -> String {
+    line.file.isEmpty
+      ? "read pattern \"\(line.pattern)\"" : "read \(line.file) line \(line.number): \(line.pattern)"
   }
 
   /// As `init(_:)`; a pattern's number is its place, from 1.

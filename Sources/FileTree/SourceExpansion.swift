@@ -102,7 +102,7 @@ struct SourceExpansion {
     let action = "\(instruction) \(shown)"
     let reason = "no such file in \(view.label)"
     if let line = view.exclusion(path) {
-      return Failure(action, reason, hint: "excluded by .dockerignore line \(line.number): \(line.pattern)")
+      return Failure(action, reason, hint: "excluded by \(line.file) line \(line.number): \(line.pattern)")
     }
     // The first component that is missing decides what to suggest.
     var parent = TreePath.root

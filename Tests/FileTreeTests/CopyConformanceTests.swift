@@ -35,7 +35,9 @@ import Testing
   }
 
   /// Recorded with a BuildKit in which an exception with wildcards did not reach into ignored directories yet.
-  private let outdated: Set<String> = ["dockerignore-exclude-deep-subdir-dot#2", "dockerignore-exclude-deep-subdir-star#2"]
+  private let outdated: Set<String> = [
+    "dockerignore-exclude-deep-subdir-dot#2", "dockerignore-exclude-deep-subdir-star#2",
+  ]
 
   // MARK: What should come out
 
@@ -45,7 +47,9 @@ import Testing
     let good = answers.filter { $0["fails"]?.bool != true }
     if good.isEmpty {
       let isTooOld = answers.contains { answer in
-        ["nknown flag", "nknown instruction", "parse error"].contains { answer["message"]?.string?.contains($0) == true }
+        ["nknown flag", "nknown instruction", "parse error"].contains {
+          answer["message"]?.string?.contains($0) == true
+        }
       }
       return isTooOld || answers.isEmpty ? [] : ["fails"]
     }
@@ -95,7 +99,8 @@ import Testing
     try HostPath.makeDirectories(context)
     for item in step["context"]?.array ?? [] { try layOut(item, in: context) }
     let name = step["dockerfile"]?.string ?? ""
-    let text = try step["dockerfile_text"]?.string ?? String(decoding: HostPath.read(context + "/" + name), as: UTF8.self)
+    let text =
+      try step["dockerfile_text"]?.string ?? String(decoding: HostPath.read(context + "/" + name), as: UTF8.self)
     var ignore: IgnorePatterns?
     for candidate in [context + "/" + name + ".dockerignore", context + "/.dockerignore"] where ignore == nil {
       if try HostPath.status(candidate) != nil { ignore = try IgnorePatterns(IgnoreFile(HostPath.read(candidate))) }

@@ -32,7 +32,7 @@ final class SampleTree: Sendable {
   }
 
   func view(ignoring patterns: [String] = []) throws -> HostTree {
-    HostTree(try directory(), ignore: try IgnorePatterns(patterns: patterns))
+    HostTree(try directory(), ignore: try IgnorePatterns(IgnoreFile(patterns.joined(separator: "\n"))))
   }
 }
 
@@ -91,7 +91,8 @@ final class SampleTree: Sendable {
 
   @Test func ofADirectoryTheContentIsCopied() throws {
     let content = [
-      "symlink 777 0:0 0 /d/inner -> ../a.txt", "file 644 0:0 1 /d/one", "directory 711 0:0 0 /d/sub", "file 644 0:0 1 /d/sub/two",
+      "symlink 777 0:0 0 /d/inner -> ../a.txt", "file 644 0:0 1 /d/one", "directory 711 0:0 0 /d/sub",
+      "file 644 0:0 1 /d/sub/two",
     ]
     #expect(try copy(["dir"], "/d") == ["directory 755 0:0 0 /d created"] + content)
     #expect(try copy(["dir/"], "/d/") == ["directory 755 0:0 0 /d created"] + content)
@@ -170,7 +171,8 @@ final class SampleTree: Sendable {
   }
 
   @Test(arguments: [
-    ("0755", 0o600, 0o755), ("+x", 0o600, 0o711), ("u=rwX,go=rX", 0o600, 0o644), ("a-w", 0o666, 0o444), ("g=u", 0o640, 0o660),
+    ("0755", 0o600, 0o755), ("+x", 0o600, 0o711), ("u=rwX,go=rX", 0o600, 0o644), ("a-w", 0o666, 0o444),
+    ("g=u", 0o640, 0o660),
     ("u+s", 0o755, 0o4755), ("go-rwx,u+x", 0o644, 0o700), ("o+t", 0o755, 0o1755),
   ])
   func modeChanges(text: String, before: Int, after: Int) throws {
@@ -179,7 +181,9 @@ final class SampleTree: Sendable {
 
   @Test(arguments: ["64a", "10000", "", "u", "z+x", "u=q", "99999999999999999999999"])
   func badModes(text: String) {
-    #expect(throws: Failure("", "invalid chmod parameter: '\(text)'. it should be octal string and between 0 and 07777")) {
+    #expect(
+      throws: Failure("", "invalid chmod parameter: '\(text)'. it should be octal string and between 0 and 07777")
+    ) {
       try ModeChange(text)
     }
   }
@@ -192,9 +196,14 @@ final class SampleTree: Sendable {
   }
 
   @Test func whatIsIgnoredIsNotThere() throws {
-    #expect(try copy(["."], "/x", ignoring: ["*", "!dir/sub"]).suffix(2) == ["directory 711 0:0 0 /x/dir/sub", "file 644 0:0 1 /x/dir/sub/two"])
+    #expect(
+      try copy(["."], "/x", ignoring: ["*", "!dir/sub"]).suffix(2) == [
+        "directory 711 0:0 0 /x/dir/sub", "file 644 0:0 1 /x/dir/sub/two",
+      ])
     #expect(try !copy(["."], "/x", ignoring: ["dir"]).contains { $0.contains(" /x/dir") })
-    #expect(throws: Failure("COPY dir/one", "no such file in the build context", hint: "excluded by .dockerignore line 2: d*")) {
+    #expect(
+      throws: Failure("COPY dir/one", "no such file in the build context", hint: "excluded by .dockerignore line 2: d*")
+    ) {
       try copy(["dir/one"], "/x", ignoring: ["q", "d*"])
     }
   }

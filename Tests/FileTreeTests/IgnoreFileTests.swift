@@ -33,24 +33,26 @@ func conformanceCases(_ name: String) throws -> [JSON]? {
   }
 
   @Test func linesAreCleaned() throws {
-    let file = try IgnoreFile("\u{FEFF}test1\n/test2\r\n/a/file//here/\n\n  lastfile \n# comment\n #kept\n! /inv/./abs\n!\n! \n/\n")
-    #expect(file.lines.map(\.pattern) == ["test1", "test2", "a/file/here", "lastfile", "#kept", "!inv/abs", "!", "!", "/"])
+    let file = try IgnoreFile(
+      "\u{FEFF}test1\n/test2\r\n/a/file//here/\n\n  lastfile \n# comment\n #kept\n! /inv/./abs\n!\n! \n/\n")
+    #expect(
+      file.lines.map(\.pattern) == ["test1", "test2", "a/file/here", "lastfile", "#kept", "!inv/abs", "!", "!", "/"])
     #expect(file.lines.map(\.number) == [1, 2, 3, 5, 7, 8, 9, 10, 11])
     #expect(FileTreeDebug.ignore(.object(["content": "a\n!\n"])) == .object(["patterns": .strings(["a", "!"])]))
   }
 
   @Test func aBareExclamationMarkIsRefused() throws {
-    #expect(throws: Failure("read ignore file line 2", "illegal exclusion pattern: \"!\"")) {
+    #expect(throws: Failure("read .dockerignore line 2: !", "illegal exclusion pattern: \"!\"")) {
       try IgnorePatterns(IgnoreFile("a\n!\n"))
     }
-    #expect(throws: Failure("read ignore file line 1: read pattern \"a[\"", "syntax error in pattern")) {
-      try IgnorePatterns(IgnoreFile("a[\n"))
+    #expect(throws: Failure("read x.dockerignore line 1: a[", "syntax error in pattern")) {
+      try IgnorePatterns(IgnoreFile("a[\n", name: "x.dockerignore"))
     }
   }
 
   @Test func theLastMatchDecidesAndIsNamed() throws {
     let patterns = try IgnorePatterns(IgnoreFile("# c\n*.o\n!keep.o\nbuild\n!build/out/**\nbuild/out/tmp\n"))
-    #expect(patterns.explain(path("a.o")) == IgnoreLine(number: 2, pattern: "*.o"))
+    #expect(patterns.explain(path("a.o")) == IgnoreLine(number: 2, pattern: "*.o", file: ".dockerignore"))
     #expect(patterns.explain(path("keep.o")) == nil)
     #expect(!patterns.matches(path("sub/a.o")))
     #expect(patterns.explain(path("build/x/y"))?.number == 4)

@@ -48,7 +48,8 @@ import Testing
 
   @Test func users() throws {
     let image = try SampleTree()
-    try image.file("etc/passwd", "root:x:0:0:root:/root:/bin/sh\n# bad\napp:x:1000:1001::/home/app:/bin/sh\nnum:x:70000:3::\n")
+    try image.file(
+      "etc/passwd", "root:x:0:0:root:/root:/bin/sh\n# bad\napp:x:1000:1001::/home/app:/bin/sh\nnum:x:70000:3::\n")
     try image.file("usr/group", "root:x:0:\nwheel:x:10:app,other\naudio:x:9:app\napp:x:1001:\n")
     try image.link("etc/group", to: "/usr/group")
     let users = try UserLookup(in: OverlayTree([image.directory()]))
