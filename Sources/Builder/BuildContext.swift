@@ -17,7 +17,7 @@ public struct BuildContext: Sendable {
     ignoreName = ignoreFile?.name
     ignore = try ignoreFile.map { file in
       do {
-        return try IgnorePatterns(IgnoreFile(file.content))
+        return try IgnorePatterns(IgnoreFile(file.content, name: file.name))
       } catch let failure as Failure {
         throw failure.during("read \(file.name)")
       }

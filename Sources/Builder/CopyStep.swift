@@ -53,7 +53,7 @@ struct CopyStep: Sendable {
     }
     selection.mode = try copy.chmod.map { try ModeChange($0) }
     let scratch = copy.isAdd ? try Directory(try executor.store.makeTemporaryDirectory("add")) : nil
-    let plan = try selection.plan(onto: base, created: started, scratch: scratch)
+    let plan = try selection.plan(onto: base, created: StepExecutor.directoryTime, scratch: scratch)
     let writer = try executor.store.layerWriter()
     try plan.write(to: writer.tar)
     let layer = try writer.commit()

@@ -19,7 +19,9 @@ struct DirectoryStep: Sendable {
     let owner = missing.isEmpty ? nil : try UserLookup(in: view).processUser(op.user)
     for path in missing {
       try writer.tar.begin(
-        TarEntry(path: path, kind: .directory, mode: 0o755, uid: owner?.uid ?? 0, gid: owner?.gid ?? 0, mtime: started))
+        TarEntry(
+          path: path, kind: .directory, mode: 0o755, uid: owner?.uid ?? 0, gid: owner?.gid ?? 0,
+          mtime: StepExecutor.directoryTime))
     }
     let diffID = try writer.commit().diffID
     return try executor.record(

@@ -30,6 +30,10 @@ public final class StepExecutor: OpExecutor {
     launcher = try SandboxLauncher(stateDirectory: store.root + "/sandbox")
   }
 
+  /// The time of directories that no one brought: WORKDIR's, and parents of what COPY copies. A fixed one, since the
+  /// same input is to give the same layer whenever it is built.
+  static let directoryTime = Timestamp(seconds: 0)
+
   public func identity(_ result: LayerStack) -> Digest { result.identity }
 
   /// What a COPY or ADD would read from the build context; nil for other ops.

@@ -9,10 +9,11 @@ extension JSON {
     return value
   }
 
-  /// Parses the JSON value that `bytes` begin with; what follows it is not looked at.
-  public static func parseFirst(_ bytes: [UInt8], maximumDepth: Int = 64) throws -> JSON {
+  /// Parses the JSON value that `bytes` begin with; returns it and the bytes behind it.
+  public static func parseFirst(_ bytes: [UInt8], maximumDepth: Int = 64) throws -> (JSON, rest: ArraySlice<UInt8>) {
     var parser = Parser(bytes: bytes, maximumDepth: maximumDepth)
-    return try parser.value(depth: 0)
+    let value = try parser.value(depth: 0)
+    return (value, bytes[parser.at...])
   }
 
   /// As `parse(_:)` of the UTF-8 bytes.

@@ -14,10 +14,12 @@ public func parseJSONWords(_ input: String) throws -> [String]? {
 extension LineParser {
   static func jsonWords(_ rest: Scalars) throws -> [String]? {
     let text = rest.drop(while: \.isBlank)
-    // Docker reads one value and no further: `["a"] # remark` is exec form.
-    guard text.first == "[", let json = try? JSON.parseFirst(Array(String(scalars: text).utf8)),
+    guard text.first == "[", let (json, rest) = try? JSON.parseFirst(Array(String(scalars: text).utf8)),
       let values = json.array
     else { return nil }
+    // `["a"] # remark` is exec form, as older builders read it; with other text behind it, it is shell form, as newer ones.
+    let behind = rest.first { $0 != 0x20 && $0 != 0x09 && $0 != 0x0D && $0 != 0x0A }
+    guard behind == nil || behind == UInt8(ascii: "#") else { return nil }
     return try values.map { value in
       guard let word = value.string else {
         throw ParseError("when using JSON array syntax, arrays must be comprised of strings only")
