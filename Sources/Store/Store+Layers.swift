@@ -43,7 +43,9 @@ extension Store {
     if try HostPath.status(tree, follow: false) != nil { return tree }
     guard try layer(diffID) != nil else { throw noLayer(diffID) }
     // Before the lock: a layer may stand twice in a stack, and so below itself.
-    let lowers = try lowers.filter { $0 != diffID }.map { try treePath($0) }
+    let lowers = try lowers.indices.filter { lowers[$0] != diffID }.map { at in
+      try treePath(lowers[at], lowers: Array(lowers[..<at]))
+    }
     let lock = try FileLock.acquire("\(paths.layer(diffID))/lock", .exclusive)
     defer { lock.release() }
     if try HostPath.status(tree, follow: false) != nil { return tree }
@@ -58,16 +60,13 @@ extension Store {
     return tree
   }
 
-  /// The trees of a whole image, lowest first, one a layer.
-  public func treePaths(_ diffIDs: [Digest]) throws -> [String] {
-    try diffIDs.indices.map { try treePath(diffIDs[$0], lowers: Array(diffIDs[..<$0])) }
-  }
-
   /// The unpacked trees of a stack of layers (lowest first), topmost first, each once: overlayfs refuses a lower that
   /// is given twice. All that the lower one of two equal layers shows, the upper one shows too.
   public func trees(of diffIDs: [Digest]) throws -> [String] {
     var seen: Set<Digest> = []
-    return try diffIDs.reversed().filter { seen.insert($0).inserted }.map { try treePath($0) }
+    return try diffIDs.indices.reversed().filter { seen.insert(diffIDs[$0]).inserted }.map { at in
+      try treePath(diffIDs[at], lowers: Array(diffIDs[..<at]))
+    }
   }
 
   /// Whether the layer has an unpacked tree already.

@@ -39,7 +39,7 @@ public final class Store: Sendable {
   }
 
   private static func make(_ root: String) throws {
-    try HostPath.makeDirectories(root, mode: 0o711)
+    try HostPath.makeDirectories(root, mode: 0o700)
     let paths = StorePaths(root: root)
     for path in [
       paths.blobs, paths.layers, paths.steps, paths.containerNames, paths.volumes, paths.temporary,

@@ -84,8 +84,25 @@ import Testing
   let upper = try writer.commit()
   #expect(message { _ = try scratch.store.treePath(upper.diffID) } != "")
   #expect(try !scratch.store.hasTree(upper.diffID))
-  let trees = try scratch.store.treePaths([lower.diffID, upper.diffID])
+  let trees = try scratch.store.trees(of: [lower.diffID, upper.diffID, lower.diffID])
+  #expect(trees.count == 2)
   #expect(try HostPath.read(trees[1] + "/bin/other") == Array("tool".utf8))
+}
+
+@Test func parentThatALayerLeavesOutKeepsItsMode() throws {
+  let scratch = try Scratch()
+  let writer = try scratch.store.layerWriter()
+  try writer.tar.begin(
+    TarEntry(
+      path: TreePath(clamping: "tmp"), kind: .directory, mode: 0o1777, uid: 5, gid: 6, mtime: Timestamp(seconds: 77)))
+  let lower = try writer.commit()
+  let upper = try scratch.layer("tmp/deep/file", "1")
+  let trees = try scratch.store.trees(of: [lower.diffID, upper.diffID])
+  let status = try #require(try HostPath.status(trees[0] + "/tmp"))
+  #expect(status.mode == 0o1777)
+  #expect(status.uid == 5)
+  #expect(status.mtime == Timestamp(seconds: 77))
+  #expect(try HostPath.status(trees[0] + "/tmp/deep")?.mode == 0o755)
 }
 
 @Test func leftoversOfTheDeadAreRemoved() throws {
