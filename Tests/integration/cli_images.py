@@ -88,6 +88,14 @@ def test_unknown_build_arg_warns(t):
         raise Problem(f"no warning: {result.err!r}")
 
 
+def test_proxy_arguments_are_outside_the_cache_key(t):
+    folder = t.context("FROM busybox\nARG FOO\nRUN echo -n $HTTP_PROXY::$NO_PROXY::$FOO > /out\n")
+    for values in (["HTTP_PROXY=one", "NO_PROXY=none"], ["http_proxy=two"]):
+        flags = [part for value in [*values, "FOO=foo"] for part in ("--build-arg", value)]
+        t.code(t.stave("build", "-t", "stave-test/proxy", *flags, folder), 0)
+    t.equal(t.stave("run", "--rm", "stave-test/proxy", "cat", "/out").out, "one::none::foo", "the first build's output")
+
+
 def test_graph_prints(t):
     result = t.stave("build", "--print=graph", t.context("FROM busybox\nRUN echo hi\n"))
     t.code(result, 0)

@@ -13,6 +13,7 @@ import concurrent.futures
 import json
 import os
 import sys
+import tempfile
 import threading
 import time
 from pathlib import Path
@@ -199,14 +200,27 @@ class Suite:
             place = harness.scratch_dir("stave-conformance-")
             self.places.append(place)
             stave = Stave(self.options.stave, place / "store")
-            stave.load_bases(self.options.bases, ["busybox", "debian"])
-            for name in ("busybox", "debian"):
+            names = ["busybox", "debian"]
+            if any("/golang:" in json.dumps(case) for case in self.cases):
+                names.append("golang")
+            stave.load_bases(self.options.bases, names)
+            for name in names:
                 full = harness.BASE_NAMES[name]
                 stave.ok("tag", full, full.replace("docker.io", REGISTRY))
+            if self.name == "buildkit-integration":
+                self.add_groups(stave)
             stave.ok("tag", harness.BASE_NAMES["debian"], "docker.io/library/debian:latest")
             stave.ok("tag", harness.BASE_NAMES["busybox"], "docker.io/library/alpine:latest")
             self.worker.stave = stave
         return self.worker.stave
+
+    def add_groups(self, stave):
+        """This suite checks itself with groups that the real busybox image has and the stand-in lacks."""
+        with tempfile.TemporaryDirectory() as folder:
+            base = harness.BASE_NAMES["busybox"]
+            Path(folder, "Dockerfile").write_text(
+                f"FROM {base}\nRUN echo wheel:x:10:root >> /etc/group && echo nobody:x:65533: >> /etc/group\n")
+            stave.ok("build", "-t", base.replace("docker.io", REGISTRY), folder)
 
     def play(self, case):
         """("passed" | "failed" | "skipped", reason)"""
