@@ -85,6 +85,7 @@ struct TarContents: ArchiveContents {
         }
       }
     } catch let failure as Failure {
+      if members.isEmpty { throw Failure("load \(name)", "it is no archive (\(failure.reason))") }
       throw failure.during("load \(name)")
     }
   }

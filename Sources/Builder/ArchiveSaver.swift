@@ -70,7 +70,7 @@ extension ImageArchive {
     if format == .dockerArchive {
       try saver.writeDocker(images, TarOutput(tar))
     } else {
-      try saver.writeOCI(images, TarOutput(tar))
+      try saver.writeOCI(images, TarOutput(tar), withDockerManifest: true)
     }
     _ = try tar.finish()
   }
@@ -154,11 +154,8 @@ struct ArchiveSaver {
         layers[diffID] = try layer(diffID, nil, compression ?? Compression.none)
       }
       manifest.append(
-        .object([
-          "Config": .string("\(image.id.encoded).json"),
-          "RepoTags": selection.names.isEmpty ? .null : .strings(selection.names.sorted().map(\.familiar)),
-          "Layers": .strings(image.config.diffIDs.map { "\($0.encoded).tar" }),
-        ]))
+        dockerEntry(
+          selection, config: "\(image.id.encoded).json", layers: image.config.diffIDs.map { "\($0.encoded).tar" }))
     }
     // First, so that a reader of a stream knows what is to come.
     try output.add("manifest.json", JSON.array(manifest).bytes)
@@ -168,7 +165,20 @@ struct ArchiveSaver {
     }
   }
 
-  func writeOCI(_ images: [ImageArchive.Selection], _ output: ArchiveOutput) throws {
+  /// An element of `manifest.json`.
+  private func dockerEntry(_ selection: ImageArchive.Selection, config: String, layers: [String]) -> JSON {
+    .object([
+      "Config": .string(config), "Layers": .strings(layers),
+      "RepoTags": selection.names.isEmpty ? .null : .strings(selection.names.sorted().map(\.familiar)),
+    ])
+  }
+
+  private func blobPath(_ digest: Digest) -> String { "blobs/sha256/\(digest.encoded)" }
+
+  /// `withDockerManifest` adds the `manifest.json` of a docker-archive over the same blobs, as `docker save` does: so
+  /// tools that take one image from an OCI archive, or none, load all.
+  func writeOCI(_ images: [ImageArchive.Selection], _ output: ArchiveOutput, withDockerManifest: Bool = false) throws {
+    var dockerManifest: [JSON] = []
     var entries: [Descriptor] = []
     var documents: [Digest: [UInt8]] = [:]
     var blobs: [Digest: Blob] = [:]
@@ -183,6 +193,9 @@ struct ArchiveSaver {
         blobs[blob.descriptor.digest] = blob
         manifest.layers[i] = blob.descriptor
       }
+      dockerManifest.append(
+        dockerEntry(
+          selection, config: blobPath(image.id), layers: manifest.layers.map { blobPath($0.digest) }))
       let isKept = manifest == image.manifest
       let bytes = isKept ? try store.readSmallBlob(image.manifestDigest) : manifest.json.bytes
       let digest = Digest.sha256(bytes)
@@ -199,10 +212,11 @@ struct ArchiveSaver {
     }
     try output.add("oci-layout", JSON.object(["imageLayoutVersion": "1.0.0"]).bytes)
     try output.add("index.json", ImageIndex(manifests: entries).json.bytes)
+    if withDockerManifest { try output.add("manifest.json", JSON.array(dockerManifest).bytes) }
     try output.directory("blobs")
     try output.directory("blobs/sha256")
     for digest in Set(documents.keys).union(blobs.keys).sorted() {
-      let path = "blobs/sha256/\(digest.encoded)"
+      let path = blobPath(digest)
       if let bytes = documents[digest] {
         try output.add(path, bytes)
       } else if let blob = blobs[digest] {

@@ -53,33 +53,45 @@ public struct Solver<Executor: OpExecutor>: Sendable {
 
   /// The context digest of each vertex, by position.
   private func contextDigests(_ vertices: [Vertex]) async throws -> [ContentDigest?] {
+    let reports = await contextReports(vertices)
+    try Task.checkCancellation()
+    // Of several errors the file's first is told, whichever came first.
+    if let report = reports.first(where: { $0.error.map { !($0 is CancellationError) } ?? false }),
+      let error = report.error
+    {
+      onEvent(.failed(vertices[report.position], error))
+      throw error
+    }
+    return reports.map(\.digest)
+  }
+
+  /// What came of asking for each vertex's context digest, in the order of the vertices.
+  private func contextReports(_ vertices: [Vertex]) async -> [ContextReport] {
     let executor = self.executor
-    var out = [ContentDigest?](repeating: nil, count: vertices.count)
-    var failure: (position: Int, error: any Error)?
-    await withTaskGroup(of: (Int, Swift.Result<ContentDigest?, any Error>).self) { group in
-      for (position, vertex) in vertices.enumerated() {
+    let reports = await withTaskGroup(of: ContextReport.self, returning: [ContextReport].self) { group in
+      for position in vertices.indices {
+        let vertex = vertices[position]
         group.addTask {
-          do { return (position, .success(try await executor.contextDigest(vertex))) } catch {
-            return (position, .failure(error))
+          do {
+            return ContextReport(position: position, digest: try await executor.contextDigest(vertex), error: nil)
+          } catch {
+            return ContextReport(position: position, digest: nil, error: error)
           }
         }
       }
-      for await (position, result) in group {
-        switch result {
-        case .success(let digest): out[position] = digest
-        case .failure(let error):
-          // Of several errors the file's first is told, whichever came first.
-          if !(error is CancellationError), position < failure?.position ?? .max { failure = (position, error) }
-        }
-      }
+      var reports: [ContextReport] = []
+      for await report in group { reports.append(report) }
+      return reports
     }
-    try Task.checkCancellation()
-    if let failure {
-      onEvent(.failed(vertices[failure.position], failure.error))
-      throw failure.error
-    }
-    return out
+    return reports.sorted { $0.position < $1.position }
   }
+}
+
+/// The context digest of the vertex at a position, or why there is none.
+private struct ContextReport: Sendable {
+  var position: Int
+  var digest: ContentDigest?
+  var error: (any Error)?
 }
 
 /// One call to the executor, on behalf of a vertex.

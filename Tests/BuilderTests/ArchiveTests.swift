@@ -112,6 +112,25 @@ func savedImageLoadsAgain(format: ImageArchive.Format, compression: String?) thr
   }
 }
 
+@Test func ociArchiveIsADockerArchiveToo() throws {
+  let bench = try Bench()
+  let image = try bench.image([("a", "1")], ["web:1"])
+  let path = "\(bench.path)/out"
+  try ImageArchive.save(["web:1"], from: bench.store, format: .ociArchive, to: .path(path), compression: "gzip")
+  // Without the documents of the layout.
+  let reader = TarReader(FileSource(try OpenFile(path)))
+  var members: [(String, [UInt8])] = []
+  while let member = try reader.next() {
+    let name = member.entry.path.text
+    guard member.entry.kind == .regular, name != "index.json", name != "oci-layout" else { continue }
+    members.append((name, try #require(try reader.bytes(limit: 1 << 20))))
+  }
+  let fresh = try bench.fresh("fresh")
+  let loaded = try ImageArchive.load(bench.archive("docker.tar", members), into: fresh)
+  #expect(loaded.map(\.line) == ["Loaded image: web:1"])
+  #expect(try fresh.resolve("web:1").id == image.id)
+}
+
 @Test func savedByIDHasNoName() throws {
   let bench = try Bench()
   let image = try bench.image([("a", "1")], ["web:1"])
