@@ -57,7 +57,8 @@ public struct StepRecord: Sendable, Equatable {
   public var json: JSON {
     JSON.members([
       "key": .string(key.text), "definitionKey": .string(definitionKey.text), "preimage": preimage,
-      "resultDiffID": resultDiffID.map { .string($0.text) }, "stack": .array(stack.map(\.json)), "started": .string(started.rfc3339),
+      "resultDiffID": resultDiffID.map { .string($0.text) }, "stack": .array(stack.map(\.json)),
+      "started": .string(started.rfc3339),
       "durations": .object(durations.mapValues { .int($0) }), "exitCode": .int(Int64(exitCode)),
       "title": .string(title),
     ])

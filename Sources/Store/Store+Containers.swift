@@ -110,7 +110,8 @@ extension Store {
       imageName: json["imageName"]?.string ?? "", config: json["config"] ?? .null,
       state: try ContainerState(json: try JSON.parse(state)))
     if case .running(let process, let started) = record.state, !process.isAlive {
-      record.state = .exited(code: 255, started: started, finished: started, error: "the process that ran it was killed")
+      record.state = .exited(
+        code: 255, started: started, finished: started, error: "the process that ran it was killed")
     }
     return record
   }

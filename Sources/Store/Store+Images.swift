@@ -107,7 +107,9 @@ extension Store {
 
   /// The row that `text` names, and whether it did so by ID.
   func lookUp(_ text: String, _ rows: [StateDatabase.Row]) throws -> (row: StateDatabase.Row, byID: Bool) {
-    if let digest = try? Digest(text), let row = rows.first(where: { $0.id == digest || $0.manifest.digest == digest }) {
+    if let digest = try? Digest(text),
+      let row = rows.first(where: { $0.id == digest || $0.manifest.digest == digest })
+    {
       return (row, true)
     }
     if let reference = try? ImageReference(text) {

@@ -31,7 +31,9 @@ final class Scratch {
 
   /// An image of `layers` with `tags`; `label` makes it differ from others.
   @discardableResult
-  func image(_ layers: [Layer], _ tags: [String] = [], label: String = "", created: Int64 = 1000) throws -> StoredImage {
+  func image(
+    _ layers: [Layer], _ tags: [String] = [], label: String = "", created: Int64 = 1000
+  ) throws -> StoredImage {
     var config = ImageConfig(
       platform: Platform(os: "linux", architecture: "amd64"), created: Timestamp(seconds: created),
       diffIDs: layers.map(\.diffID))

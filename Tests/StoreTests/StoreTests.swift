@@ -32,7 +32,8 @@ import Testing
   try scratch.damage(digest)
   #expect(message { _ = try store.readSmallBlob(digest) }.contains("damaged"))
   #expect(message { _ = try store.openBlob(.sha256("none")) }.contains("does not have it"))
-  #expect(message { _ = try store.hasBlob(Digest("sha512:" + String(repeating: "a", count: 128))) }.contains("only sha256"))
+  let long = try Digest("sha512:" + String(repeating: "a", count: 128))
+  #expect(message { _ = try store.hasBlob(long) }.contains("only sha256"))
 }
 
 @Test func layerBecomesATreeOnce() throws {
@@ -159,6 +160,7 @@ import Testing
   }
   #expect(try scratch.store.compressedForms(of: diffID).count == 2)
   let noTar = Array(repeating: UInt8(7), count: 4096)
-  #expect(message { _ = try scratch.store.ingestLayer(MemorySource(noTar), what: "read layer x") }.hasPrefix("read layer x: "))
+  let refusal = message { _ = try scratch.store.ingestLayer(MemorySource(noTar), what: "read layer x") }
+  #expect(refusal.hasPrefix("read layer x: "))
   #expect(try !scratch.store.hasBlob(.sha256(noTar)))
 }

@@ -1,0 +1,69 @@
+import Core
+import FileTree
+import Linux
+import Testing
+
+@testable import Store
+
+/// The states between two steps of a change, as a kill leaves them.
+@Test func blobWithoutItsLayerIsAdopted() throws {
+  let scratch = try Scratch()
+  let layer = try scratch.layer("a", "1")
+  // Killed between the rename of the blob and the link of the layer.
+  try HostPath.removeTree(scratch.store.paths.layer(layer.diffID))
+  #expect(try scratch.store.layer(layer.diffID) == nil)
+  #expect(try scratch.store.check().isEmpty)
+  #expect(try scratch.layer("a", "1") == layer)
+  #expect(try scratch.store.layer(layer.diffID) == layer)
+}
+
+@Test func layerDirectoryWithoutTarIsFilled() throws {
+  let scratch = try Scratch()
+  let layer = try scratch.layer("a", "1")
+  try HostPath.removeFile(scratch.store.paths.tar(layer.diffID))
+  #expect(try scratch.store.layer(layer.diffID) == nil)
+  #expect(try scratch.layer("a", "1") == layer)
+  #expect(try scratch.store.check().isEmpty)
+}
+
+@Test func indexAheadOfTheDatabaseIsWrittenAnew() throws {
+  let scratch = try Scratch()
+  let image = try scratch.image([], ["a"])
+  var rows = try scratch.store.readRows()
+  rows[0].tags.append("docker.io/library/ghost:1")
+  try scratch.store.writeIndex(rows)
+  #expect(try scratch.store.resolve("ghost:1").id == image.id)
+  try scratch.store.tag(ImageReference("b"), image.id)
+  #expect(message { _ = try scratch.store.resolve("ghost:1") }.hasPrefix("no such image"))
+  #expect(try scratch.store.check().isEmpty)
+}
+
+@Test func removedImageLeavesOnlyGarbage() throws {
+  let scratch = try Scratch()
+  let layer = try scratch.layer("a", "1")
+  let image = try scratch.image([layer], ["a"])
+  // Killed between the transaction and the removal of the files.
+  try scratch.store.database().change(scratch.store) { try $0.remove(image.id) }
+  #expect(try scratch.store.check().isEmpty)
+  #expect(try scratch.image([layer], ["b"]).id == image.id)
+  #expect(try scratch.store.removeImage("b").deleted == [image.id, layer.diffID])
+  #expect(try scratch.store.blobDigests().isEmpty)
+}
+
+@Test func nameOfAContainerThatIsGoneIsFree() throws {
+  let scratch = try Scratch()
+  let record = try scratch.container("one", nil)
+  try HostPath.removeTree(scratch.store.containerPath(record.id))
+  #expect(try !scratch.store.isNameTaken("one"))
+  #expect(try scratch.container("one", nil).name == "one")
+  #expect(try scratch.store.containers().count == 1)
+}
+
+@Test func unnamedContainerStaysListed() throws {
+  let scratch = try Scratch()
+  let record = try scratch.container("one", nil)
+  try HostPath.removeFile(scratch.store.paths.containerNames + "/one")
+  #expect(try scratch.store.container(record.shortID).name == "one")
+  try scratch.store.removeContainer(record.id)
+  #expect(try scratch.store.containers().isEmpty)
+}
