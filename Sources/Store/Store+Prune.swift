@@ -85,6 +85,7 @@ extension Store {
       }
     }
     for key in plan.steps { try removeStep(key) }
+    if scope.until == nil, scope.buildCache || scope.everyStep { try removeStrayStepFiles() }
     for item in plan.layers { try removeLayer(item.digest) }
     for item in plan.blobs { try remove(blob: item.digest) }
     return plan

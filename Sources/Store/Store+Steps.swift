@@ -80,6 +80,20 @@ extension Store {
     }
   }
 
+  /// Removes logs of failed steps, and whatever else belongs to no record.
+  func removeStrayStepFiles() throws {
+    for name in try Directory(paths.steps).entries().map({ String(decoding: $0, as: UTF8.self) }) {
+      let path = "\(paths.steps)/\(name)"
+      guard let dot = name.firstIndex(of: "."), let key = try? Digest("sha256:" + name[..<dot]) else {
+        try HostPath.removeTree(path)
+        continue
+      }
+      let owner = name.hasSuffix(".alias") ? try alias(key) : key
+      let isOwned = try owner.map { try HostPath.status(paths.step($0)) != nil } ?? false
+      if !isOwned { try HostPath.removeFile(path) }
+    }
+  }
+
   /// All bytes of one of the store's small files, nil if it is not there.
   func readIfThere(_ path: String, limit: Int = 256 << 20) throws -> [UInt8]? {
     do {

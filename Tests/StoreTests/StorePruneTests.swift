@@ -37,6 +37,25 @@ import Testing
   #expect(try store.check().isEmpty)
 }
 
+@Test func logsOfFailedStepsGoWithTheCache() throws {
+  let scratch = try Scratch()
+  let layer = try scratch.layer("a", "1")
+  try scratch.image([layer], ["a"])
+  let kept = try scratch.step("RUN a", layer)
+  let log = try scratch.store.temporaryPath("log")
+  try HostPath.write(Array("failed".utf8), to: log)
+  let path = try scratch.store.keepLog(from: log, key: .sha256("failed"))
+  try scratch.store.putAlias(.sha256("old"), to: .sha256("gone"))
+  try scratch.store.prune(PrunePlan.Scope(danglingImages: true))
+  #expect(try HostPath.status(path) != nil)
+  try scratch.store.prune(PrunePlan.Scope(buildCache: true))
+  #expect(try HostPath.status(path) == nil)
+  #expect(try scratch.store.alias(.sha256("old")) == nil)
+  #expect(try scratch.store.step(forKey: kept.key) != nil)
+  #expect(try scratch.store.alias(kept.definitionKey) == kept.key)
+  #expect(try scratch.store.preimage(ofStep: kept.key) != nil)
+}
+
 @Test func leaseKeepsTheCollectorAway() throws {
   let scratch = try Scratch()
   let other = try scratch.another()
