@@ -8,6 +8,7 @@ history must be equal. Without a daemon everything is skipped.
 import argparse
 import json
 import os
+import re
 import shutil
 import sys
 import tarfile
@@ -55,8 +56,25 @@ def docker_image(tag, folder):
     return Image(json.loads(part(manifest["Config"]).read_bytes()), [part(name) for name in manifest["Layers"]])
 
 
+# How builders of different years spell the same line of history: all are brought to one form before comparing.
+SPELLINGS = [
+    (re.compile(r"^(COPY|ADD) (--\S+ )+"), r"\1 "),
+    (re.compile(r"^EXPOSE map\[(.*)\]$"), lambda m: f"EXPOSE [{m.group(1).replace(':{}', '')}]"),
+    (re.compile(r"^(ARG [^= ]+)(=.*)?$"), r"\1"),
+    (re.compile(r"^HEALTHCHECK .*$"), "HEALTHCHECK"),
+]
+
+
+def spelled(line):
+    for pattern, form in SPELLINGS:
+        line = pattern.sub(form, line)
+    return line
+
+
 def history(image):
-    return [(h.get("created_by", ""), bool(h.get("empty_layer"))) for h in image.config.get("history") or []]
+    """What each line of history says, and whether it made a layer."""
+    lines = image.config.get("history") or []
+    return [(spelled(line.get("created_by", "")), bool(line.get("empty_layer"))) for line in lines]
 
 
 def compare(mine, other):
