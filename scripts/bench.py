@@ -10,7 +10,6 @@ The limit is what the same work costs without an image builder. Needs root.
 import argparse
 import os
 import random
-import resource
 import shutil
 import statistics
 import subprocess
@@ -21,6 +20,7 @@ from pathlib import Path
 sys.path.insert(0, str(Path(__file__).resolve().parent.parent / "Tests" / "integration"))
 import harness
 from harness import Stave
+from peers import limits as limit_flags
 
 
 def timed(argv, runs, before=None, shell=False):
@@ -73,8 +73,7 @@ def peers(scratch):
                           prune=[["builder", "prune", "-af"]]))
     runtime = ["--runtime=runc"] if shutil.which("runc") else []
     store = ["--root", str(scratch / "containers"), "--runroot", str(scratch / "containers-run")]
-    hard = resource.getrlimit(resource.RLIMIT_NOFILE)[1]
-    limits = [f"--ulimit=nofile={hard}:{hard}"] if hard != resource.RLIM_INFINITY else []
+    limits = limit_flags()
     if shutil.which("buildah"):
         tools.append(Tool("buildah", ["buildah", *store], ["buildah", "--version"],
                           ["--layers", "--network=host", *runtime, *limits], prune=[["rmi", "--prune", "-f"]]))
