@@ -35,7 +35,7 @@ suite() {
 }
 
 unit_tests() {
-  swift test --explicit-target-dependency-import-check error 2>&1 | tee "$log/unit" | grep -E '^(✘|.*(error|warning):)|Test run with|recorded an issue' | head -n 200
+  swift test --explicit-target-dependency-import-check error 2>&1 | tee "$log/unit" | grep -E '^(✘|.*(error|warning):)|Test run with|recorded an issue' | awk 'NR <= 200'
   local code=${PIPESTATUS[0]} line run=0 bad=0
   line=$(grep -E 'Test run with [0-9]+ tests?' "$log/unit" | tail -n 1)
   [[ $line =~ with\ ([0-9]+)\ test ]] && run=${BASH_REMATCH[1]}

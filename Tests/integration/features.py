@@ -7,7 +7,7 @@ import re
 
 # Flags of `stave build` that exist; any other flag waits.
 BUILD_FLAGS = {"--tag", "-t", "--file", "-f", "--build-arg", "--target", "--label", "--network", "--no-cache",
-               "--quiet", "-q", "--progress", "--iidfile", "--jobs", "--print"}
+               "--quiet", "-q", "--progress", "--iidfile", "--jobs", "--print", "--add-host", "--platform", "--rm", "--force-rm"}
 
 # Flags of instructions that are not there yet: {instruction: [flag]}.
 INSTRUCTION_FLAGS = {
