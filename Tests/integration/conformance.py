@@ -207,7 +207,7 @@ class Suite:
             place = harness.scratch_dir("stave-conformance-")
             self.places.append(place)
             stave = Stave(self.options.stave, place / "store")
-            names = [name for name in ("busybox", "debian", "golang") if self.has(name) and self.uses(name, *self.cases)]
+            names = [n for n in ("busybox", "debian", "golang") if self.has(n) and self.uses(n, *self.cases)]
             stave.load_bases(self.options.bases, names)
             for name in names:
                 full = harness.BASE_NAMES[name]
