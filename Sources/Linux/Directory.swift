@@ -31,12 +31,20 @@ public final class Directory: Sendable {
 
   private func openat2(_ below: TreePath, flags: Int32, mode: UInt16, action: String) throws -> OpenFile {
     let resolve = UInt64(0x10 | 0x02)  // RESOLVE_IN_ROOT | RESOLVE_NO_MAGICLINKS
-    let fd = try withPath(below) { name in
-      try check("\(action) \(label(below))") {
-        stave_openat2(file.descriptor, name, UInt64(UInt32(bitPattern: flags | O_CLOEXEC)), UInt64(mode), resolve)
+    var attempts = 0
+    while true {
+      do {
+        let fd = try withPath(below) { name in
+          try check("\(action) \(label(below))") {
+            stave_openat2(file.descriptor, name, UInt64(UInt32(bitPattern: flags | O_CLOEXEC)), UInt64(mode), resolve)
+          }
+        }
+        return OpenFile(owning: fd, path: label(below))
+      } catch let error as SystemError where error.code == .again && attempts < 64 {
+        // `..` while something is renamed anywhere: the kernel could not tell whether it leads out (openat2(2)).
+        attempts += 1
       }
     }
-    return OpenFile(owning: fd, path: label(below))
   }
 
   /// Opens `below` for reading; the last component may be a symbolic link within the directory if `followLast`.
@@ -190,18 +198,52 @@ public final class Directory: Sendable {
     try check("remove \(label(below))") { unlinkat(anchor.descriptor, name, AT_REMOVEDIR) }
   }
 
-  /// Removes `below` and everything in it, without following links. Nothing there is success.
+  /// Removes `below` and everything in it, without following links. Nothing there is success. However deep the tree,
+  /// a bounded number of descriptors is open.
   public func removeTree(_ below: TreePath) throws {
+    if try removeNonDirectory(below) { return }
+    let top = try directory(below)
+    var moved = 0
+    var before = -1
+    while before != moved {
+      before = moved
+      try top.empty(into: top, depth: 0, &moved)
+    }
+    try removeDirectory(below)
+  }
+
+  /// Directories that removal holds open at a time.
+  private static let deepest = 64
+
+  /// Removes all entries. Directories too deep below `top` are moved to it, and counted in `moved`: for another round.
+  private func empty(into top: Directory, depth: Int, _ moved: inout Int) throws {
+    for name in try entries() {
+      let entry = TreePath.root.child(name)
+      if try removeNonDirectory(entry) { continue }
+      guard depth < Self.deepest else {
+        moved += 1
+        let (from, oldName) = try parent(of: entry)
+        let newName = ".stave-deep-\(moved)-\(getpid())"
+        try check("move \(label(entry)) to \(top.path)") {
+          renameat(from.descriptor, oldName, top.file.descriptor, newName)
+        }
+        continue
+      }
+      try directory(entry).empty(into: top, depth: depth + 1, &moved)
+      try removeDirectory(entry)
+    }
+  }
+
+  /// Removes `below` unless it is a directory; whether nothing is left there.
+  private func removeNonDirectory(_ below: TreePath) throws -> Bool {
     do {
       try removeFile(below)
-      return
+      return true
     } catch let error as SystemError {
-      if error.code == .noEntry { return }
+      if error.code == .noEntry { return true }
       guard error.code == .isDirectory || error.code == .notPermitted else { throw error }
+      return false
     }
-    let inner = try directory(below)
-    for name in try inner.entries() { try inner.removeTree(TreePath.root.child(name)) }
-    try removeDirectory(below)
   }
 
   /// Sets owner of `below`, itself if it is a symbolic link.

@@ -1,6 +1,7 @@
 internal import Core
 internal import CLinux
 internal import Glibc
+internal import Synchronization
 
 /// Calls on paths of the host, for the store's own files and what the user names.
 public enum HostPath {
@@ -54,9 +55,13 @@ public enum HostPath {
     try OpenFile(path).readAll(limit: limit)
   }
 
+  /// Writes under way or done by this process: two threads may replace one file at the same time.
+  private static let writes = Atomic<Int>(0)
+
   /// Replaces the file `path` whole or not at all: written beside it, synced, renamed.
   public static func write(_ bytes: [UInt8], to path: String, mode: UInt16 = 0o644) throws {
-    let temporary = "\(path).\(getpid()).tmp"
+    let number = writes.wrappingAdd(1, ordering: .relaxed).newValue
+    let temporary = "\(path).\(getpid())-\(number).tmp"
     do {
       let file = try OpenFile(temporary, .create, permissions: mode)
       try file.write(bytes)
