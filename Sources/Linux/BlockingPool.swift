@@ -23,9 +23,15 @@ public final class BlockingPool: TaskExecutor, @unchecked Sendable {
     pthread_cond_init(condition, nil)
   }
 
-  /// Runs `body` on a thread of the pool and returns what it returns.
+  /// Runs `body` on a thread of the pool and returns what it returns. `body` runs to its end: if the caller is cancelled
+  /// it can see that by `Task.isCancelled`.
   public func run<T: Sendable>(_ body: @escaping @Sendable () throws -> T) async throws -> T {
-    try await Task(executorPreference: self) { try body() }.value
+    let task = Task(executorPreference: self) { try body() }
+    return try await withTaskCancellationHandler {
+      try await task.value
+    } onCancel: {
+      task.cancel()
+    }
   }
 
   /// As `run`, of a body that does not throw.
@@ -40,7 +46,6 @@ public final class BlockingPool: TaskExecutor, @unchecked Sendable {
     // An idle thread that was signalled for an earlier job counts as idle until it runs: every job needs one of its own,
     // since the job before it may block for as long as it likes.
     if jobs.count > idle, threads < limit {
-      threads += 1
       startThread()
     } else {
       pthread_cond_signal(condition)
@@ -48,6 +53,7 @@ public final class BlockingPool: TaskExecutor, @unchecked Sendable {
     pthread_mutex_unlock(mutex)
   }
 
+  /// One thread more, if the system has one: the job waits for another thread otherwise. Called with `mutex` held.
   private func startThread() {
     var thread = pthread_t()
     let context = Unmanaged.passRetained(self).toOpaque()
@@ -58,10 +64,12 @@ public final class BlockingPool: TaskExecutor, @unchecked Sendable {
         return nil
       }, context)
     if result == 0 {
+      threads += 1
       pthread_detach(thread)
     } else {
       Unmanaged<BlockingPool>.fromOpaque(context).release()
-      threads -= 1
+      guard threads > 0 else { fatalError("can't start a thread: \(SystemError.Code(rawValue: result).text)") }
+      pthread_cond_signal(condition)
     }
   }
 

@@ -4,8 +4,8 @@ public import Linux
 
 /// The one way bytes come into the store: into a temporary file, hashed on the way, synced, renamed.
 ///
-/// `write` any number of times, then `finish` once. One that is let go before leaves nothing. Not safe for use from
-/// two threads at once.
+/// `write` any number of times, then `finish` once. One that is let go before leaves nothing. Writing throws
+/// `CancellationError` in a cancelled task. Not safe for use from two threads at once.
 public final class BlobWriter: ByteSink {
   private let paths: StorePaths
   private let temporary: String
@@ -23,6 +23,7 @@ public final class BlobWriter: ByteSink {
   deinit { try? HostPath.removeFile(temporary) }
 
   public func write(_ bytes: UnsafeRawBufferPointer) throws {
+    try Task.checkCancellation()
     hasher.update(bytes)
     try file.write(bytes)
     size += Int64(bytes.count)
@@ -45,7 +46,8 @@ public final class BlobWriter: ByteSink {
 
 /// Writes the tar of a new layer once, through `tar`, and makes it a layer with `commit`.
 ///
-/// One that is let go before leaves nothing. Not safe for use from two threads at once.
+/// One that is let go before leaves nothing. Writing throws `CancellationError` in a cancelled task. Not safe for use
+/// from two threads at once.
 public final class LayerWriter {
   /// Where the entries go; `commit` finishes it.
   public let tar: TarWriter
@@ -58,7 +60,11 @@ public final class LayerWriter {
     temporary = try store.temporaryPath("layer")
     let file = try OpenFile(temporary, .create, permissions: 0o600)
     self.file = file
-    tar = TarWriter(ClosureSink { try file.write($0) })
+    tar = TarWriter(
+      ClosureSink { bytes in
+        try Task.checkCancellation()
+        try file.write(bytes)
+      })
   }
 
   deinit { try? HostPath.removeFile(temporary) }
