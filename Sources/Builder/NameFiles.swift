@@ -4,24 +4,27 @@ internal import Linux
 /// The files by which a container knows names: /etc/hosts, /etc/resolv.conf and /etc/hostname.
 public enum NameFiles {
   /// Writes them in the directory `folder`. `addHosts` are `name:address`; without a network there is no resolver.
-  public static func write(in folder: String, hostname: String, addHosts: [String], hasNetwork: Bool) throws
-    -> ProcessSpec.NameFiles
-  {
+  /// `copiesHosts` takes over the host's own /etc/hosts, as Docker does for containers in the host's network.
+  public static func write(
+    in folder: String, hostname: String, addHosts: [String], hasNetwork: Bool, copiesHosts: Bool = false
+  ) throws -> ProcessSpec.NameFiles {
     let hosts = "\(folder)/hosts"
     let resolver = "\(folder)/resolv.conf"
     let name = "\(folder)/hostname"
-    try replace(hosts, try hostsText(hostname: hostname, addHosts: addHosts))
-    try replace(resolver, hasNetwork ? hostResolver() : "")
+    let base = copiesHosts ? hostFile("/etc/hosts") : nil
+    try replace(hosts, try hostsText(hostname: hostname, addHosts: addHosts, base: base))
+    try replace(resolver, hasNetwork ? hostFile("/etc/resolv.conf") ?? "" : "")
     try replace(name, hostname + "\n")
     return ProcessSpec.NameFiles(hosts: hosts, resolvConf: resolver, hostname: name)
   }
 
-  /// The lines of /etc/hosts, as Docker writes them.
-  static func hostsText(hostname: String, addHosts: [String]) throws -> String {
-    var lines = [
+  /// The lines of /etc/hosts: those of `base`, or Docker's own for nil, then `addHosts`.
+  static func hostsText(hostname: String, addHosts: [String], base: String? = nil) throws -> String {
+    var lines = base?.split(separator: "\n", omittingEmptySubsequences: false).map(String.init) ?? [
       "127.0.0.1\tlocalhost", "::1\tlocalhost ip6-localhost ip6-loopback", "fe00::\tip6-localnet",
       "ff00::\tip6-mcastprefix", "ff02::1\tip6-allnodes", "ff02::2\tip6-allrouters", "127.0.1.1\t\(hostname)",
     ]
+    if lines.last == "" { lines.removeLast() }
     for entry in addHosts {
       let separator = entry.firstIndex(of: "=") ?? entry.firstIndex(of: ":")
       guard let separator, separator > entry.startIndex else {
@@ -33,11 +36,9 @@ public enum NameFiles {
     return lines.map { $0 + "\n" }.joined()
   }
 
-  /// The host's resolver file: the process shares the host's network, so loopback servers work too.
-  private static func hostResolver() -> String {
-    let limit = 1 << 20
-    guard let bytes = try? HostPath.read("/etc/resolv.conf", limit: limit) else { return "" }
-    return String(decoding: bytes, as: UTF8.self)
+  /// A file of the host, whose network the process shares: loopback resolvers work too. Nil if it can't be read.
+  private static func hostFile(_ path: String) -> String? {
+    (try? HostPath.read(path, limit: 1 << 20)).map { String(decoding: $0, as: UTF8.self) }
   }
 
   private static func replace(_ path: String, _ text: String) throws {

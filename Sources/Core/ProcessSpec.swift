@@ -103,17 +103,19 @@ public struct ProcessSpec: Sendable, Equatable {
     case tree(String)
   }
 
-  /// Host files that are bound read-only over `/etc/hosts`, `/etc/resolv.conf` and `/etc/hostname`; nil leaves the
-  /// image's own.
+  /// Host files that are bound over `/etc/hosts`, `/etc/resolv.conf` and `/etc/hostname`; nil leaves the image's own.
   public struct NameFiles: Sendable, Equatable {
     public var hosts: String?
     public var resolvConf: String?
     public var hostname: String?
+    /// Whether the process can't change them.
+    public var isReadonly: Bool
 
-    public init(hosts: String? = nil, resolvConf: String? = nil, hostname: String? = nil) {
+    public init(hosts: String? = nil, resolvConf: String? = nil, hostname: String? = nil, isReadonly: Bool = true) {
       self.hosts = hosts
       self.resolvConf = resolvConf
       self.hostname = hostname
+      self.isReadonly = isReadonly
     }
   }
 

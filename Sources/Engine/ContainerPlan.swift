@@ -17,7 +17,6 @@ struct ContainerPlan: Sendable {
   let binds: [Bind]
   let hostname: String
   let id: String
-  let name: String
 
   /// One `-v HOST:CTR[:ro]`.
   struct Bind: Sendable, Equatable {
@@ -33,7 +32,6 @@ struct ContainerPlan: Sendable {
     let config = image.config.config
     self.image = image
     id = Store.makeContainerID()
-    name = request.name ?? ContainerName.random()
     (network, networkName) = try Self.network(request.network)
     hostname = request.hostname ?? (network == .host ? Machine.hostName : String(id.prefix(12)))
     var entrypoint = config.entrypoint ?? []
@@ -71,7 +69,8 @@ struct ContainerPlan: Sendable {
     var merged = ContainerConfig()
     merged.env = [defaultPath, "HOSTNAME=\(hostname)"]
     if request.terminal { merged.env.append("TERM=xterm") }
-    for entry in config.env + request.environment {
+    // An image's variable without a value is none; only `-e NAME` takes the client's.
+    for entry in config.env.filter({ $0.contains("=") }) + request.environment {
       if let equals = entry.firstIndex(of: "=") {
         merged.setEnvironment(String(entry[..<equals]), String(entry[entry.index(after: equals)...]))
       } else if let value = request.clientEnvironment.last(where: { $0.hasPrefix(entry + "=") }) {
@@ -92,7 +91,7 @@ struct ContainerPlan: Sendable {
     guard parts.count <= 3, parts[1].hasPrefix("/"), parts[1] != "/" else {
       throw Failure("use volume \"\(text)\"", "expected HOST:CONTAINER[:ro], the container's path absolute")
     }
-    guard parts[0].hasPrefix("/") || parts[0].hasPrefix(".") || parts[0].hasPrefix("~") else {
+    guard parts[0].hasPrefix("/") || parts[0].hasPrefix(".") else {
       throw Failure.notSupportedYet(
         "run -v \(text)", hint: "named volumes come later; a host directory begins with / or .")
     }
@@ -137,7 +136,9 @@ struct ContainerPlan: Sendable {
       network: network, hostname: hostname, terminal: request.terminal)
     if !environment.contains(where: { $0.hasPrefix("HOME=") }) { spec.environment.append("HOME=\(account.home)") }
     spec.nameFiles = try NameFiles.write(
-      in: folder, hostname: hostname, addHosts: request.addHosts, hasNetwork: network == .host)
+      in: folder, hostname: hostname, addHosts: request.addHosts, hasNetwork: network == .host,
+      copiesHosts: network == .host)
+    spec.nameFiles.isReadonly = request.readonlyRoot
     spec.readonlyRoot = request.readonlyRoot
     spec.resources = request.resources
     spec.cgroupPath = "stave/\(id)"
@@ -160,8 +161,12 @@ struct ContainerPlan: Sendable {
         return [capability]
       }
     }
-    bounding.subtract(try capabilities(request.capabilitiesDropped))
-    bounding.formUnion(try capabilities(request.capabilitiesAdded))
+    let added = Set(try capabilities(request.capabilitiesAdded))
+    let dropped = Set(try capabilities(request.capabilitiesDropped))
+    // As Docker: what is added outdoes what is dropped, but all of them less some are those less some.
+    let addsAll = request.capabilitiesAdded.contains { $0.uppercased() == "ALL" }
+    let dropsAll = request.capabilitiesDropped.contains { $0.uppercased() == "ALL" }
+    bounding = addsAll && !dropsAll ? added.subtracting(dropped) : bounding.subtracting(dropped).union(added)
     let sorted = bounding.sorted()
     let granted = spec.user.uid == 0 ? sorted : []
     spec.capabilities = CapabilitySets(bounding: sorted, effective: granted, permitted: granted)
@@ -182,9 +187,7 @@ struct ContainerPlan: Sendable {
 
   /// The absolute path of a bind's source; a missing one is made as a directory, as Docker does.
   private func hostDirectory(_ source: String) throws -> String {
-    var path = source
-    if path.hasPrefix("~") { path = (Machine.environment("HOME") ?? "/root") + path.dropFirst() }
-    if try HostPath.status(path) == nil { try HostPath.makeDirectories(path) }
-    return try HostPath.canonical(path)
+    if try HostPath.status(source) == nil { try HostPath.makeDirectories(source) }
+    return try HostPath.canonical(source)
   }
 }

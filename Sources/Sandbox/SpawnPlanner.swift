@@ -169,9 +169,9 @@ struct SpawnPlanner {
       ("/etc/hosts", spec.nameFiles.hosts), ("/etc/resolv.conf", spec.nameFiles.resolvConf),
       ("/etc/hostname", spec.nameFiles.hostname),
     ]
+    let set = Kernel.Attribute.noDevices | (spec.nameFiles.isReadonly ? Kernel.Attribute.readonly : 0)
     for case (let path, let source?) in files {
       addTarget(path, source: source)
-      let set = Kernel.Attribute.readonly | Kernel.Attribute.noDevices
       steps.append(.bind(.init(source: source, target: path, set: set, propagation: .private)))
     }
   }
