@@ -52,8 +52,10 @@ struct CopyStep: Sendable {
       selection.owner = try UserLookup(in: base).owner(chown)
     }
     selection.mode = try copy.chmod.map { try ModeChange($0) }
-    let scratch = copy.isAdd ? try Directory(try executor.store.makeTemporaryDirectory("add")) : nil
-    let plan = try selection.plan(onto: base, created: StepExecutor.directoryTime, scratch: scratch)
+    let scratch = copy.isAdd ? try executor.store.makeTemporaryDirectory("add") : nil
+    defer { if let scratch { try? HostPath.removeTree(scratch) } }
+    let plan = try selection.plan(
+      onto: base, created: StepExecutor.directoryTime, scratch: try scratch.map { try Directory($0) })
     let writer = try executor.store.layerWriter()
     try plan.write(to: writer.tar)
     let layer = try writer.commit()

@@ -38,13 +38,30 @@ struct ExecStep: Sendable {
   }
 
   func run() async throws -> LayerStack {
-    let started = Machine.now()
     let folder = try await BlockingPool.shared.run { try StepFolder(executor.store) }
-    defer { folder.remove() }
+    let result: Result<LayerStack, any Error>
+    do {
+      result = .success(try await run(in: folder))
+    } catch {
+      result = .failure(error)
+    }
+    await BlockingPool.shared.run { folder.remove() }
+    return try result.get()
+  }
+
+  private func run(in folder: StepFolder) async throws -> LayerStack {
+    let started = Machine.now()
     let (process, log) = try await BlockingPool.shared.run { try launch(folder) }
     let status = try await withTaskCancellationHandler {
       try await BlockingPool.shared.run {
-        try log.drain()
+        do {
+          try log.drain()
+        } catch {
+          // A log that can't be written ends the step: nothing may run on in a folder that goes.
+          try? process.kill()
+          _ = try? process.wait()
+          throw error
+        }
         return try process.wait()
       }
     } onCancel: {
@@ -53,7 +70,7 @@ struct ExecStep: Sendable {
     }
     try Task.checkCancellation()
     let ran = Machine.now()
-    guard status.code == 0 else { throw try failure(status, log) }
+    guard status.code == 0 else { throw await BlockingPool.shared.run { failure(status, log) } }
     return try await BlockingPool.shared.run {
       let layer = try pack(folder, excluding: process.createdTargets)
       return try executor.record(
@@ -105,10 +122,11 @@ struct ExecStep: Sendable {
     return layer.diffID
   }
 
-  private func failure(_ status: ExitStatus, _ log: StepLog) throws -> ExecFailure {
+  private func failure(_ status: ExitStatus, _ log: StepLog) -> ExecFailure {
     let command = exec.argv.joined(separator: " ")
     let message = "process \"\(command)\" did not complete successfully: exit code: \(status.code)"
-    let kept = try executor.store.keepLog(from: log.path, key: keys.content.digest)
+    // The process's failure is what matters, with or without a place for its log.
+    let kept = try? executor.store.keepLog(from: log.path, key: keys.content.digest)
     return ExecFailure(
       message: message, title: vertex.title, diagnostic: executor.diagnostic(vertex, message), logTail: log.tail,
       logPath: kept, exitCode: status.code)

@@ -31,9 +31,7 @@ public struct ImageAssembly: Sendable {
     let manifest = ImageManifest(
       config: Descriptor(mediaType: MediaType.ociConfig, digest: Digest.sha256(bytes), size: Int64(bytes.count)),
       layers: layers)
-    let image = try store.putImage(config: bytes, manifest: manifest)
-    for tag in tags { try store.tag(tag, image.id) }
-    return image
+    return try store.putImage(config: bytes, manifest: manifest, tags: tags)
   }
 
   /// The history with times: a layer's entry has the time of its step, an entry without a layer that of the entry
