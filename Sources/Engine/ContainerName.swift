@@ -15,7 +15,7 @@ enum ContainerName {
     "tun", "urn", "vat", "vessel", "vine", "wedge", "wheel", "willow", "wine", "yard", "yoke",
   ]
 
-  /// `keen_barrel41`: enough of them that a clash is rare; a taken one is an error that the caller tries again.
+  /// `keen_barrel41`: enough of them that a clash is rare.
   static func random() -> String {
     let bytes = Machine.random(4)
     let number = Int(bytes[2]) << 8 | Int(bytes[3])

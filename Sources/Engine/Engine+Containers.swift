@@ -34,10 +34,14 @@ extension Engine {
           throw Failure(
             "remove container \(name)", "it is running", hint: "stop it first, or remove it with --force")
         }
-        try Signal.kill.send(to: process.pid)
-        try Engine.awaitEnd(process)
+        try Engine.end(process)
       }
-      try store.removeContainer(record.id)
+      do {
+        try store.removeContainer(record.id)
+      } catch {
+        // That of `run --rm` is removed by its own command as soon as it ends.
+        if try HostPath.status(store.containerPath(record.id)) != nil { throw error }
+      }
       return name
     }
   }
@@ -66,8 +70,13 @@ extension Engine {
     return (removed, reclaimed)
   }
 
-  /// Waits until a killed process is gone, at most ten seconds.
-  private static func awaitEnd(_ process: ProcessIdentity) throws {
+  /// Kills a process and waits until it is gone, at most ten seconds.
+  private static func end(_ process: ProcessIdentity) throws {
+    do {
+      if process.isAlive { try Signal.kill.send(to: process.pid) }
+    } catch let error as SystemError where error.code == .noProcess {
+      return
+    }
     for _ in 0..<1000 {
       if !process.isAlive { return }
       _ = try Poll.readable([], milliseconds: 10)
@@ -99,7 +108,8 @@ enum TreeSize {
     for name in try directory.entries() {
       guard let status = try? directory.entryStatus(name) else { continue }
       switch status.kind {
-      case .directory: total += try bytes(directory.directory(TreePath.root.child(name)))
+      // What a running container removes meanwhile has no size.
+      case .directory: total += (try? bytes(directory.directory(TreePath.root.child(name)))) ?? 0
       case .regular: total += status.size
       default: break
       }

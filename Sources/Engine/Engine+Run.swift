@@ -12,7 +12,7 @@ extension Engine {
   /// 127 for one that is not found.
   public func run(_ request: RunRequest) async throws -> Int32 {
     do {
-      return try await BlockingPool.shared.run { [root] in try Engine.runBlocking(request, root: root) }
+      return try await withStore { store in try Engine.runBlocking(request, store) }
     } catch var failure as Failure {
       if failure.exitCode == 1 { failure.exitCode = 125 }
       throw failure
@@ -23,34 +23,74 @@ extension Engine {
     }
   }
 
-  private static func runBlocking(_ request: RunRequest, root: String) throws -> Int32 {
+  private static func runBlocking(_ request: RunRequest, _ store: Store) throws -> Int32 {
     if request.terminal, request.interactive, !StandardStream.input.isTerminal {
       throw Failure("", "the input device is not a TTY", exitCode: 1)
     }
-    let store = try Store.open(root: root)
+    if let path = request.idFile, try HostPath.status(path) != nil {
+      throw Failure(
+        "write container ID to \(path)", "the file exists", hint: "its container may still run: remove the file if not")
+    }
     let lease = try store.lease()
     defer { lease.release() }
     let image = try findImage(request.image, store)
     let plan = try ContainerPlan(request, image: image)
-    let record = ContainerRecord(
-      id: plan.id, name: plan.name, created: Machine.now(), image: image.id, imageName: request.image,
-      config: plan.document(request))
-    let folder = try store.createContainer(record)
+    let trees = try store.trees(of: image.config.diffIDs)
+    // From here on signals are the container's: none ends us with one half made.
+    let signals = try SignalQueue(Signal.forwardable)
+    // A container that no longer reads is told by the write, and must not end us.
+    Signal.pipe.ignore()
+    defer { Signal.pipe.restoreDefault() }
+    let folder = try create(plan, request, store)
     do {
       if let path = request.idFile { try HostPath.write(Array(plan.id.utf8), to: path) }
-      let code = try foreground(request, plan, store, folder)
-      if request.removeAfterwards { try store.removeContainer(plan.id) }
-      return code
+      let ended = try foreground(request, plan, store, folder, trees, signals)
+      try finish(request, plan, store, ended)
+      return ended.code
     } catch {
-      if request.removeAfterwards {
-        try? store.removeContainer(plan.id)
-      } else {
-        let code = (error as? Failure)?.exitCode ?? 125
-        try? store.setState(
-          plan.id,
-          .exited(code: code == 1 ? 125 : code, started: nil, finished: Machine.now(), error: "\(error)"))
-      }
+      let code = (error as? Failure)?.exitCode ?? 125
+      let end = End(code: code == 1 ? 125 : code, started: nil, error: "\(error)")
+      try? finish(request, plan, store, end)
       throw error
+    }
+  }
+
+  /// How a container ended; `started` is nil when its process never came to be.
+  private struct End {
+    var code: Int32
+    var started: Timestamp?
+    var error = ""
+  }
+
+  /// Puts the container on disk and returns its directory. A random name that is taken gives way to another.
+  private static func create(_ plan: ContainerPlan, _ request: RunRequest, _ store: Store) throws -> String {
+    let now = Machine.now()
+    var record = ContainerRecord(
+      id: plan.id, name: request.name ?? ContainerName.random(), created: now, image: plan.image.id,
+      imageName: request.image, config: plan.document(request))
+    // Held by this process until it has one of its own: a prune meanwhile must not take it.
+    if let own = ProcessIdentity(pid: Machine.processID) { record.state = .running(process: own, started: now) }
+    while true {
+      do {
+        return try store.createContainer(record)
+      } catch let failure as Failure {
+        guard request.name == nil, try store.isNameTaken(record.name) else { throw failure }
+        record.name = ContainerName.random()
+      }
+    }
+  }
+
+  /// Removes the container or records its end. One that another command removed needs neither.
+  private static func finish(_ request: RunRequest, _ plan: ContainerPlan, _ store: Store, _ end: End) throws {
+    do {
+      if request.removeAfterwards {
+        try store.removeContainer(plan.id)
+      } else {
+        try store.setState(
+          plan.id, .exited(code: end.code, started: end.started, finished: Machine.now(), error: end.error))
+      }
+    } catch {
+      if try HostPath.status(store.containerPath(plan.id)) != nil { throw error }
     }
   }
 
@@ -64,24 +104,20 @@ extension Engine {
     }
   }
 
-  private static func foreground(_ request: RunRequest, _ plan: ContainerPlan, _ store: Store, _ folder: String) throws
-    -> Int32
-  {
-    let trees = try store.trees(of: plan.image.config.diffIDs)
+  private static func foreground(
+    _ request: RunRequest, _ plan: ContainerPlan, _ store: Store, _ folder: String, _ trees: [String],
+    _ signals: SignalQueue
+  ) throws -> End {
     let view = OverlayTree(try trees.map { try Directory($0) })
     let spec = try plan.spec(request, folder: folder, trees: trees, view: view)
     let launcher = try SandboxLauncher(stateDirectory: store.root + "/sandbox")
     let streams = try ForegroundStreams(request)
-    let signals = try SignalQueue(Signal.forwardable)
-    let process = try launcher.launch(spec, stdio: streams.stdio)
+    let process = try launcher.launch(spec, stdio: streams.takeStdio())
     let started = Machine.now()
-    if !request.removeAfterwards, let identity = ProcessIdentity(pid: process.pid) {
+    if let identity = ProcessIdentity(pid: process.pid) {
       try store.setState(plan.id, .running(process: identity, started: started))
     }
     let status = try streams.run(process, signals)
-    if !request.removeAfterwards {
-      try store.setState(plan.id, .exited(code: status.code, started: started, finished: Machine.now()))
-    }
-    return status.code
+    return End(code: status.code, started: started)
   }
 }

@@ -5,12 +5,11 @@ internal import Sandbox
 /// The streams of a container in the foreground: this process's own, handed over where they are files or pipes, and
 /// relayed where they are a terminal, which a container must not hold.
 final class ForegroundStreams {
-  let stdio: Stdio
+  private var stdio: Stdio?
   /// From the container to a stream of ours.
   private var outputs: [(from: OpenFile, to: StandardStream)] = []
   /// From our standard input to the container.
   private var input: OpenFile?
-  private var toClose: [OpenFile] = []
   private let isTerminal: Bool
   private let interactive: Bool
 
@@ -27,7 +26,6 @@ final class ForegroundStreams {
         let pipe = try OpenFile.pipe()
         given = pipe.read
         input = pipe.write
-        toClose.append(pipe.read)
       } else {
         given = try OpenFile.duplicate(0, path: "standard input")
       }
@@ -45,11 +43,19 @@ final class ForegroundStreams {
     stdio = .files(input: given, output: files[0], error: files[1])
   }
 
+  /// The streams for the process, once: nothing of ours keeps its ends, so that it sees the end of its input, and we
+  /// that of its output.
+  func takeStdio() -> Stdio {
+    defer { stdio = nil }
+    return stdio ?? .none
+  }
+
   /// Relays streams and signals until the process has ended.
   func run(_ process: RunningProcess, _ signals: SignalQueue) throws -> ExitStatus {
     if let terminal = process.terminal { return try runTerminal(process, terminal, signals) }
     let relay = StreamRelay(process: process, signals: signals)
     if let input { relay.addInput(to: input) }
+    input = nil
     for (from, to) in outputs { relay.addOutput(from: from, to: to) }
     return try relay.run(resize: nil)
   }

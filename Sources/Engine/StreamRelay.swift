@@ -8,6 +8,7 @@ final class StreamRelay {
   private let signals: SignalQueue
   private var outputs: [(from: OpenFile, to: StandardStream, isOpen: Bool)] = []
   private var input: OpenFile?
+  private lazy var source = try? OpenFile.duplicate(StandardStream.input.rawValue, path: "standard input")
 
   init(process: RunningProcess, signals: SignalQueue) {
     self.process = process
@@ -55,10 +56,10 @@ final class StreamRelay {
 
   private func relayInput() {
     guard let target = input else { return }
-    let source = try? OpenFile.duplicate(StandardStream.input.rawValue, path: "standard input")
     var bytes = [UInt8](repeating: 0, count: 65536)
     let count = bytes.withUnsafeMutableBytes { (try? source?.read(into: $0)) ?? 0 }
-    // A process that no longer reads does not end the run: its exit does.
+    // The end of our input is the container's: the last reference closes its end. A process that no longer reads does
+    // not end the run: its exit does.
     guard count > 0, (try? target.write(Array(bytes[..<count]))) != nil else {
       input = nil
       return
