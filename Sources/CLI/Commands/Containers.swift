@@ -30,7 +30,7 @@ extension Command {
         .later("link", "l", .bool),
       ], arity: .atLeast(1), argumentKind: .containers
     ) { call in
-      try await call.forEachArgument { name in
+      try await call.forEachArgument(unlessMissing: call.bool("force")) { name in
         call.console.line(try await call.engine.removeContainer(name, force: call.bool("force")))
       }
     }

@@ -24,7 +24,7 @@ extension Command {
         .later("platform", .list),
       ], arity: .atLeast(1), argumentKind: .images
     ) { call in
-      try await call.forEachArgument { name in
+      try await call.forEachArgument(unlessMissing: call.bool("force")) { name in
         let removed = try await call.engine.removeImage(
           name, force: call.bool("force"), noPrune: call.bool("no-prune"))
         call.console.print(removedLines(removed))
@@ -64,15 +64,16 @@ func lowercasedHeads(_ lines: String) -> String {
 
 extension Invocation {
   /// Does `body` for every argument, whatever becomes of the others; failures are told as they come. Returns 0, or 1
-  /// if there was one.
-  func forEachArgument(_ body: (String) async throws -> Void) async throws -> Int32 {
+  /// if there was one; with `unlessMissing` an object that is not there is told but is no failure, as Docker has it.
+  func forEachArgument(unlessMissing: Bool = false, _ body: (String) async throws -> Void) async throws -> Int32 {
     var code: Int32 = 0
     for name in arguments {
       do {
         try await body(name)
       } catch let failure as Failure {
         console.error(FailureReport(hasColor: console.hasColor).text(failure))
-        code = 1
+        let isMissing = failure.reason.hasPrefix("no such image:") || failure.reason.hasPrefix("no such container:")
+        if !unlessMissing || !isMissing { code = 1 }
       }
     }
     return code
