@@ -76,7 +76,8 @@ let package = Package(
     tests("FileTreeTests", ["Core", "Linux", "FileTree"]),
     tests("StoreTests", ["Core", "Linux", "FileTree", "Store"]),
     tests("SandboxTests", ["Core", "Linux", "Sandbox"]),
-    tests("BuilderTests", ["Core", "Linux", "FileTree", "Store", "Builder"]),
+    tests("BuilderTests", ["Core", "Linux", "Graph", "FileTree", "Store", "Sandbox", "Builder"]),
+    tests("EngineTests", ["Core", "Linux", "Engine"]),
     tests("CLITests", ["Core", "Linux", "Engine", "CLI"]),
   ]
 )
