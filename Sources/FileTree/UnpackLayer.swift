@@ -26,8 +26,9 @@ final class LayerUnpacker {
 
   deinit { buffer.deallocate() }
 
-  /// Unpacks one member, whose data `reader` is at.
+  /// Unpacks one member, whose data `reader` is at. Throws `CancellationError` in a cancelled task.
   func add(_ member: TarMember, _ reader: TarReader) throws {
+    try Task.checkCancellation()
     report.entryCount += 1
     let entry = member.entry
     let path = entry.path
