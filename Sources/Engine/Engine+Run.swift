@@ -25,7 +25,7 @@ extension Engine {
 
   private static func runBlocking(_ request: RunRequest, _ store: Store) throws -> Int32 {
     if request.terminal, request.interactive, !StandardStream.input.isTerminal {
-      throw Failure("", "the input device is not a TTY", exitCode: 1)
+      throw Failure("", "the input device is not a TTY", hint: "leave out -t when input is no terminal")
     }
     if let path = request.idFile, try HostPath.status(path) != nil {
       throw Failure(

@@ -33,9 +33,6 @@ private func runRequest(_ call: Invocation) throws -> RunRequest {
   request.removeAfterwards = call.bool("rm")
   request.interactive = call.bool("interactive")
   request.terminal = call.bool("tty")
-  if request.interactive && request.terminal && !StandardStream.input.isTerminal {
-    throw Failure("", "the input device is not a TTY", hint: "leave out -t when input is no terminal")
-  }
   for path in call.list("env-file") { request.environment += try lines(ofFile: path).compactMap(variableLine(call)) }
   request.environment += try call.list("env").map { text in
     if text.isEmpty || text.hasPrefix("=") { throw call.usage("invalid environment variable: \(text)") }
