@@ -83,8 +83,13 @@ struct ExecStep: Sendable {
   private func launch(_ folder: StepFolder) throws -> (RunningProcess, StepLog) {
     let spec = try spec(folder)
     let log = try StepLog(path: folder.log) { stream, bytes in executor.reporter.log(vertex.id, stream, bytes) }
-    let process = try executor.launcher.launch(spec, stdio: log.takeStdio())
-    return (process, log)
+    do {
+      return (try executor.launcher.launch(spec, stdio: log.takeStdio()), log)
+    } catch var failure as Failure {
+      // The sandbox's codes are for the command of a container: a build that fails ends with 1.
+      failure.exitCode = 1
+      throw failure
+    }
   }
 
   private func spec(_ folder: StepFolder) throws -> ProcessSpec {

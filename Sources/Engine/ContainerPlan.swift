@@ -151,7 +151,9 @@ struct ContainerPlan: Sendable {
   }
 
   private func applySecurity(_ request: RunRequest, to spec: inout ProcessSpec) throws {
-    var bounding = Set(request.privileged ? Capability.allCases : spec.capabilities.bounding)
+    // What this process lacks it can't give: virtual machines often hold some back, CAP_SYS_RESOURCE for one.
+    let own = Machine.capabilities
+    var bounding = own.intersection(request.privileged ? Capability.allCases : spec.capabilities.bounding)
     func capabilities(_ names: [String]) throws -> [Capability] {
       try names.flatMap { name -> [Capability] in
         if name.uppercased() == "ALL" { return Capability.allCases }
@@ -161,10 +163,14 @@ struct ContainerPlan: Sendable {
         return [capability]
       }
     }
-    let added = Set(try capabilities(request.capabilitiesAdded))
+    var added = Set(try capabilities(request.capabilitiesAdded))
     let dropped = Set(try capabilities(request.capabilitiesDropped))
     // As Docker: what is added outdoes what is dropped, but all of them less some are those less some.
     let addsAll = request.capabilitiesAdded.contains { $0.uppercased() == "ALL" }
+    if addsAll { added.formIntersection(own) }
+    if let missing = added.subtracting(own).sorted().first {
+      throw Failure("use capability \(missing.name)", "it is not available to Stave itself")
+    }
     let dropsAll = request.capabilitiesDropped.contains { $0.uppercased() == "ALL" }
     bounding = addsAll && !dropsAll ? added.subtracting(dropped) : bounding.subtracting(dropped).union(added)
     let sorted = bounding.sorted()

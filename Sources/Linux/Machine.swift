@@ -36,6 +36,21 @@ public enum Machine {
   public static var effectiveGroupID: UInt32 { getegid() }
   public static var processorCount: Int { max(1, Int(sysconf(Int32(_SC_NPROCESSORS_ONLN)))) }
 
+  /// The capabilities that this process may give to others (capabilities(7)): permitted, and not barred by its
+  /// bounding set. None if /proc can't be read.
+  public static var capabilities: Set<Capability> {
+    guard let bytes = try? HostPath.read("/proc/self/status", limit: 1 << 20) else { return [] }
+    func mask(_ name: String) -> UInt64 {
+      for line in bytes.split(separator: UInt8(ascii: "\n")) where line.starts(with: Array("\(name):".utf8)) {
+        let digits = line.dropFirst(name.utf8.count + 1).filter { $0 > 32 }
+        return UInt64(String(decoding: digits, as: UTF8.self), radix: 16) ?? 0
+      }
+      return 0
+    }
+    let own = mask("CapPrm") & mask("CapBnd")
+    return Set(Capability.allCases.filter { own & (1 << UInt64($0.rawValue)) != 0 })
+  }
+
   /// Bytes of physical memory.
   public static var memory: Int64 { Int64(sysconf(Int32(_SC_PHYS_PAGES))) * Int64(sysconf(Int32(_SC_PAGESIZE))) }
 

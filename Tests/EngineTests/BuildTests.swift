@@ -53,6 +53,7 @@ import Testing
     let failure = await #expect(throws: Failure.self) { try await bench.build("FROM base\nRUN [\"nothing\"]\n") }
     #expect(failure?.description.contains("nothing") == true)
     #expect(failure?.diagnostics.isEmpty == false)
+    #expect(failure?.exitCode == 1)
   }
 
   @Test func missingBaseAndMissingContextAreToldApart() async throws {

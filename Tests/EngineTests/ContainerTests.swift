@@ -31,6 +31,32 @@ import Testing
     #expect(try await bench.engine.run(request) != 0)
   }
 
+  /// The exit code of the test `check`, in which `$set` is the container's bounding set as a number.
+  private func capabilities(_ bench: Bench, _ check: String, _ change: (inout RunRequest) -> Void) async throws -> Int32 {
+    let script = "set=$(grep CapBnd /proc/self/status); set=$((0x${set##*[!0-9a-f]})); test \(check)"
+    var request = RunRequest(image: "base", command: ["sh", "-c", script])
+    request.removeAfterwards = true
+    change(&request)
+    return try await bench.engine.run(request)
+  }
+
+  @Test func capabilitiesAreAddedAndDroppedAsDockerDoes() async throws {
+    let bench = try await Bench()
+    let own = Machine.capabilities.reduce(UInt64(0)) { $0 | 1 << UInt64($1.rawValue) }
+    let admin = UInt64(1) << UInt64(Capability.sysAdmin.rawValue)
+    #expect(
+      try await capabilities(bench, "$set = \(own & ~admin)") {
+        $0.capabilitiesAdded = ["ALL"]
+        $0.capabilitiesDropped = ["SYS_ADMIN"]
+      } == 0)
+    #expect(
+      try await capabilities(bench, "$set = 1") {
+        $0.capabilitiesAdded = ["CHOWN"]
+        $0.capabilitiesDropped = ["ALL"]
+      } == 0)
+    #expect(try await capabilities(bench, "$set = \(own)") { $0.privileged = true } == 0)
+  }
+
   @Test func containersAreListedRemovedAndPruned() async throws {
     let bench = try await Bench()
     #expect(try await bench.sh("exit 3", name: "first", removed: false) == 3)
