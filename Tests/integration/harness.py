@@ -55,8 +55,7 @@ def find_bases(given=None):
 
 def find_suites(given=None):
     """The folder with the outside test data, or None."""
-    for path in (given, os.environ.get("STAVE_CONFORMANCE"), PROJECT / "testdata" / "conformance",
-                 PROJECT.parent / "shared" / "conformance"):
+    for path in (given, os.environ.get("STAVE_CONFORMANCE"), PROJECT.parent / "shared" / "conformance"):
         if path and (Path(path) / "words.json").exists():
             return Path(path)
     return None
