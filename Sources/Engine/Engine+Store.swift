@@ -6,6 +6,7 @@ extension Engine {
   /// The store at `root`, made if there is none.
   func openStore() async throws -> Store {
     let root = root
+    FileLimit.raise()
     return try await BlockingPool.shared.run {
       do {
         return try Store.open(root: root, create: true)

@@ -28,13 +28,23 @@ public final class SandboxLauncher: ProcessLauncher {
 
   public func launch(_ spec: ProcessSpec, stdio: Stdio) throws -> RunningProcess {
     do {
-      return try start(spec, stdio)
+      return try start(withInheritedLimit(spec), stdio)
     } catch let error as SystemError {
       throw Failure(error.action, error.code.text, exitCode: 125)
     } catch var failure as Failure where failure.exitCode == 1 {
       failure.exitCode = 125
       throw failure
     }
+  }
+
+  /// `spec` with the limit of open files that this process was started with: what it raised is for itself.
+  private func withInheritedLimit(_ spec: ProcessSpec) -> ProcessSpec {
+    guard let files = FileLimit.inherited, files.soft < files.hard,
+      !spec.rlimits.contains(where: { $0.kind == .nofile })
+    else { return spec }
+    var spec = spec
+    spec.rlimits.append(ResourceLimit(.nofile, soft: files.soft, hard: files.hard))
+    return spec
   }
 
   private func start(_ spec: ProcessSpec, _ stdio: Stdio) throws -> RunningProcess {
