@@ -23,8 +23,8 @@ public final class BlockingPool: TaskExecutor, @unchecked Sendable {
     pthread_cond_init(condition, nil)
   }
 
-  /// Runs `body` on a thread of the pool and returns what it returns. `body` runs to its end: if the caller is cancelled
-  /// it can see that by `Task.isCancelled`.
+  /// Runs `body` on a thread of the pool and returns what it returns. `body` runs to its end; by `Task.isCancelled` it
+  /// can see that the caller was cancelled.
   public func run<T: Sendable>(_ body: @escaping @Sendable () throws -> T) async throws -> T {
     let task = Task(executorPreference: self) { try body() }
     return try await withTaskCancellationHandler {
@@ -43,8 +43,8 @@ public final class BlockingPool: TaskExecutor, @unchecked Sendable {
     let job = UnownedJob(job)
     pthread_mutex_lock(mutex)
     jobs.append(job)
-    // An idle thread that was signalled for an earlier job counts as idle until it runs: every job needs one of its own,
-    // since the job before it may block for as long as it likes.
+    // An idle thread that was signalled for an earlier job counts as idle until it runs: every job needs one of its
+    // own, since the job before it may block for as long as it likes.
     if jobs.count > idle, threads < limit {
       startThread()
     } else {

@@ -69,6 +69,8 @@ public enum HostPath {
       try rename(temporary, to: path)
     } catch {
       unlink(temporary)
+      // The file beside it is nobody's business.
+      if let error = error as? SystemError { throw SystemError(error.code, "write \(path)") }
       throw error
     }
   }

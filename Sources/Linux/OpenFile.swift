@@ -189,7 +189,8 @@ enum Xattr {
       }
       if result == 0 { return [] }
       if result > 0 {
-        return bytes.split(separator: 0).map { String(decoding: $0.map(UInt8.init(bitPattern:)), as: UTF8.self) }.sorted()
+        return bytes.split(separator: 0).map { String(decoding: $0.map(UInt8.init(bitPattern:)), as: UTF8.self) }
+          .sorted()
       }
       switch errno {
       case ENOTSUP: return []

@@ -74,4 +74,38 @@ private func withTemporaryDirectory(_ body: (Directory, String) throws -> Void) 
     }
     #expect(sum == 780)
   }
+
+  @Test func treesDeeperThanTheDescriptorsHeldAreRemoved() throws {
+    try withTemporaryDirectory { directory, path in
+      let way = [String](repeating: "a", count: 300).joined(separator: "/")
+      try HostPath.makeDirectories("\(path)/deep/\(way)")
+      try HostPath.makeDirectories("\(path)/deep/a/b/\(way)")
+      _ = try OpenFile("\(path)/deep/\(way)/file", .create)
+      try directory.removeTree(TreePath(clamping: "deep"))
+      #expect(try directory.entries().isEmpty)
+    }
+  }
+
+  @Test func threadsReplaceOneFileWhole() async throws {
+    let path = try HostPath.makeTemporaryDirectory("/var/tmp/stave-linux-tests.")
+    defer { try? HostPath.removeTree(path) }
+    await withTaskGroup(of: Void.self) { group in
+      for number in 0..<16 {
+        group.addTask {
+          await BlockingPool.shared.run {
+            let bytes = [UInt8](repeating: UInt8(number), count: 10_000)
+            #expect(throws: Never.self) { try HostPath.write(bytes, to: path + "/file") }
+          }
+        }
+      }
+    }
+    let bytes = try HostPath.read(path + "/file")
+    #expect(bytes.count == 10_000 && Set(bytes).count == 1)
+    #expect(try Directory(path).entries().count == 1)
+  }
+
+  @Test func failedWriteNamesTheFile() {
+    let error = #expect(throws: SystemError.self) { try HostPath.write([], to: "/nowhere/file") }
+    #expect(error?.description == "write /nowhere/file: no such file or directory")
+  }
 }
