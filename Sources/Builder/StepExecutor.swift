@@ -102,7 +102,8 @@ public final class StepExecutor: OpExecutor {
     let result = base.adding(layer, created: started)
     try store.putStep(
       StepRecord(
-        key: keys.content.digest, definitionKey: keys.definition.digest, preimage: keys.content.preimage, resultDiffID: layer,
+        key: keys.content.digest, definitionKey: keys.definition.digest, preimage: keys.content.preimage,
+        resultDiffID: layer,
         stack: result.layers, started: started, durations: durations, logPath: logPath, title: vertex.instructionText))
     return result
   }

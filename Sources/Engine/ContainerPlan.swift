@@ -158,7 +158,8 @@ struct ContainerPlan: Sendable {
       try names.flatMap { name -> [Capability] in
         if name.uppercased() == "ALL" { return Capability.allCases }
         guard let capability = Capability(name: name) else {
-          throw Failure("use capability \(name)", "no such capability" + didYouMean(name, in: Capability.allCases.map(\.name)))
+          throw Failure(
+            "use capability \(name)", "no such capability" + didYouMean(name, in: Capability.allCases.map(\.name)))
         }
         return [capability]
       }

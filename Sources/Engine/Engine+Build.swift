@@ -136,7 +136,9 @@ extension Engine {
       failure.diagnostics = [wanted.diagnostic]
       if failure.hint == nil {
         let near = nearest(name, in: wanted.stageNames)
-        failure.hint = near.map { "did you mean the stage \($0)?" } ?? "there is no registry client yet; bring the image in with \"stave load\" or \"stave import\""
+        failure.hint =
+          near.map { "did you mean the stage \($0)?" }
+          ?? "there is no registry client yet; bring the image in with \"stave load\" or \"stave import\""
       }
       throw failure
     }

@@ -60,7 +60,8 @@ final class ForegroundStreams {
     return try relay.run(resize: nil)
   }
 
-  private func runTerminal(_ process: RunningProcess, _ terminal: OpenFile, _ signals: SignalQueue) throws -> ExitStatus {
+  private func runTerminal(_ process: RunningProcess, _ terminal: OpenFile, _ signals: SignalQueue) throws -> ExitStatus
+  {
     let relay = StreamRelay(process: process, signals: signals)
     relay.addOutput(from: terminal, to: .output)
     if interactive { relay.addInput(to: terminal) }

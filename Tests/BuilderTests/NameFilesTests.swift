@@ -12,7 +12,8 @@ import Testing
   }
 
   @Test func hostsOfTheHostAreKept() throws {
-    let text = try NameFiles.hostsText(hostname: "box", addHosts: ["db:10.0.0.2"], base: "127.0.0.1 here\n\n10.1.1.1 there\n")
+    let text = try NameFiles.hostsText(
+      hostname: "box", addHosts: ["db:10.0.0.2"], base: "127.0.0.1 here\n\n10.1.1.1 there\n")
     #expect(text == "127.0.0.1 here\n\n10.1.1.1 there\n10.0.0.2\tdb\n")
     #expect(try NameFiles.hostsText(hostname: "box", addHosts: [], base: "") == "")
   }

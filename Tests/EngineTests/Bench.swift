@@ -46,7 +46,9 @@ final class Bench {
   }
 
   /// Puts a file in the build context.
-  func put(_ text: String, at name: String) throws { try HostPath.write(Array(text.utf8), to: "\(path)/context/\(name)") }
+  func put(_ text: String, at name: String) throws {
+    try HostPath.write(Array(text.utf8), to: "\(path)/context/\(name)")
+  }
 
   /// A request for the Dockerfile `text`.
   func request(_ text: String, tags: [String] = []) -> BuildRequest {
@@ -85,7 +87,9 @@ final class Events: Sendable {
   var output: String {
     events.withLock { events in
       String(
-        decoding: events.flatMap { event -> [UInt8] in if case .stepLog(_, _, let bytes, _) = event { bytes } else { [] } },
+        decoding: events.flatMap { event -> [UInt8] in
+          if case .stepLog(_, _, let bytes, _) = event { bytes } else { [] }
+        },
         as: UTF8.self)
     }
   }

@@ -32,7 +32,8 @@ import Testing
   }
 
   /// The exit code of the test `check`, in which `$set` is the container's bounding set as a number.
-  private func capabilities(_ bench: Bench, _ check: String, _ change: (inout RunRequest) -> Void) async throws -> Int32 {
+  private func capabilities(_ bench: Bench, _ check: String, _ change: (inout RunRequest) -> Void) async throws -> Int32
+  {
     let script = "set=$(grep CapBnd /proc/self/status); set=$((0x${set##*[!0-9a-f]})); test \(check)"
     var request = RunRequest(image: "base", command: ["sh", "-c", script])
     request.removeAfterwards = true

@@ -9,7 +9,10 @@ import Testing
     let bench = try await Bench()
     let engine = bench.engine
     try await engine.tag("base", as: "other:1")
-    #expect(try await engine.images(all: false).map { "\($0.repository ?? ""):\($0.tag ?? "")" } == ["base:latest", "other:1"])
+    #expect(
+      try await engine.images(all: false).map { "\($0.repository ?? ""):\($0.tag ?? "")" } == [
+        "base:latest", "other:1",
+      ])
     #expect(try await engine.removeImage("base", force: false, noPrune: false).untagged == ["base:latest"])
     let id = try #require(try await engine.images(all: false).first?.id)
     let removed = try await engine.removeImage("other:1", force: false, noPrune: false)

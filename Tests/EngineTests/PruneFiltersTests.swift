@@ -17,7 +17,9 @@ import Testing
     #expect(try PruneFilters([], command: "image prune").until == nil)
   }
 
-  @Test("what is no age is refused", arguments: ["", "h", "1x", "10m5", "-", String(repeating: "999999999999h", count: 4000)])
+  @Test(
+    "what is no age is refused",
+    arguments: ["", "h", "1x", "10m5", "-", String(repeating: "999999999999h", count: 4000)])
   func refusesOthers(text: String) {
     #expect(throws: Failure.self) { try until(text) }
   }

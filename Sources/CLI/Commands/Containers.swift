@@ -40,7 +40,7 @@ extension Command {
   static let pruneContainers = Command(
     path: ["container", "prune"], usage: "[OPTIONS]", summary: "Remove all stopped containers",
     flags: [
-      Flag("filter", .list, "until=TIME, label=KEY[=VALUE]", placeholder: "key=value"),
+      Flag("filter", .list, "until=TIME", placeholder: "key=value"),
       Flag("force", "f", .bool, "Do not ask"),
     ], arity: .none
   ) { call in

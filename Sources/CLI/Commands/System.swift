@@ -15,7 +15,7 @@ extension Command {
     path: ["system", "prune"], usage: "[OPTIONS]", summary: "Remove unused data",
     flags: [
       Flag("all", "a", .bool, "Remove all images without a container, not only those without a name"),
-      Flag("filter", .list, "until=TIME, label=KEY[=VALUE]", placeholder: "key=value"),
+      Flag("filter", .list, "until=TIME", placeholder: "key=value"),
       Flag("force", "f", .bool, "Do not ask"),
       .later("volumes", .bool),
     ], arity: .none
