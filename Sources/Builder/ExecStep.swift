@@ -110,8 +110,9 @@ struct ExecStep: Sendable {
     spec.resources = executor.resources
     for (number, file) in exec.files.enumerated() {
       let path = "\(folder.path)/file-\(number)"
-      try HostPath.write(Array(file.content.utf8), to: path, mode: UInt16(truncatingIfNeeded: file.mode))
-      try OpenFile(path).setMode(UInt16(truncatingIfNeeded: file.mode))
+      let written = try OpenFile(path, .create)
+      try written.write(file.content)
+      try written.setMode(UInt16(truncatingIfNeeded: file.mode))
       spec.mounts.append(.bind(path, at: file.path))
     }
     return spec
