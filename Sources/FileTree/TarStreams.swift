@@ -59,13 +59,14 @@ extension ByteSource {
     }
   }
 
-  /// Pushes all bytes up to the end into `sink`; returns how many.
+  /// Pushes all bytes up to the end into `sink`; returns how many. Throws `CancellationError` in a cancelled task.
   @discardableResult
   public func copy(to sink: ByteSink, bufferSize: Int = 262_144) throws -> Int64 {
     let buffer = UnsafeMutableRawBufferPointer.allocate(byteCount: bufferSize, alignment: 64)
     defer { buffer.deallocate() }
     var total: Int64 = 0
     while true {
+      try Task.checkCancellation()
       let count = try read(into: buffer)
       if count == 0 { return total }
       try sink.write(UnsafeRawBufferPointer(rebasing: buffer[..<count]))

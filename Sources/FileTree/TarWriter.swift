@@ -53,9 +53,11 @@ public final class TarWriter {
   /// a file that was changed while it was read.
   public func copy(from source: ByteSource) throws { try fill { try source.fill($0) } }
 
-  /// Adds the data that `read` puts into the room that it is given; less than the room is the end of the data.
+  /// Adds the data that `read` puts into the room that it is given; less than the room is the end of the data. Throws
+  /// `CancellationError` in a cancelled task.
   func fill(_ read: (UnsafeMutableRawBufferPointer) throws -> Int) throws {
     while true {
+      try Task.checkCancellation()
       if filled == buffer.count { try flush() }
       // One byte more than is wanted tells whether there is more, without another call.
       let room = Int(min(Int64(buffer.count - filled), remaining + 1))

@@ -46,4 +46,22 @@ import Testing
     let young = try await bench.engine.pruneImages(all: true, filters: [("until", "24h")])
     #expect(young.deleted.isEmpty)
   }
+
+  @Test func cancelledImportAndSaveLeaveNothing() async throws {
+    let bench = try await Bench()
+    let (engine, path) = (bench.engine, bench.path)
+    let work = Task {
+      withUnsafeCurrentTask { $0?.cancel() }
+      await #expect(throws: CancellationError.self) {
+        _ = try await engine.importImage(.path(path + "/root.tar"), reference: "late", message: nil, changes: [])
+      }
+      await #expect(throws: CancellationError.self) {
+        try await engine.save(["base"], to: .path(path + "/saved.tar"), format: .ociArchive, compression: nil)
+      }
+    }
+    await work.value
+    #expect(try HostPath.status(path + "/saved.tar") == nil)
+    #expect(try await engine.images(all: true).compactMap(\.repository) == ["base"])
+    #expect(try bench.temporaries() == [])
+  }
 }
