@@ -100,8 +100,10 @@ public final class ProgressReporter: Sendable {
     }
   }
 
+  /// A remark that does not end the build.
   public func warning(_ diagnostic: Diagnostic) { send(.warning(diagnostic)) }
 
+  /// A line for people that belongs to no step.
   public func message(_ text: String) { send(.message(text)) }
 
   /// The last event.

@@ -34,6 +34,7 @@ public final class StepExecutor: OpExecutor {
   /// same input is to give the same layer whenever it is built.
   static let directoryTime = Timestamp(seconds: 0)
 
+  /// The digest of the stack's layers.
   public func identity(_ result: LayerStack) -> Digest { result.identity }
 
   /// What a COPY or ADD would read from the build context; nil for other ops.
@@ -62,6 +63,7 @@ public final class StepExecutor: OpExecutor {
     }
   }
 
+  /// Makes the definition key lead to the record of the content key.
   public func alias(definition: CacheKey, to content: CacheKey) async throws {
     try await BlockingPool.shared.run { [self] in
       try store.putAlias(definition.digest, to: content.digest)

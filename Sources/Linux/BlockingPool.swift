@@ -39,6 +39,7 @@ public final class BlockingPool: TaskExecutor, @unchecked Sendable {
     await Task(executorPreference: self) { body() }.value
   }
 
+  /// For the concurrency runtime: hands `job` to a thread.
   public func enqueue(_ job: consuming ExecutorJob) {
     let job = UnownedJob(job)
     pthread_mutex_lock(mutex)

@@ -142,11 +142,13 @@ public final class Directory: Sendable {
     return bytes
   }
 
+  /// Makes the directory `below`, which must not exist, with `mode` less the umask; its parent must exist.
   public func makeDirectory(_ below: TreePath, mode: UInt16 = 0o755) throws {
     let (anchor, name) = try parent(of: below)
     try check("make directory \(label(below))") { mkdirat(anchor.descriptor, name, mode_t(mode)) }
   }
 
+  /// Makes the symbolic link `below`, which must not exist; `target` is not looked at.
   public func makeSymlink(_ below: TreePath, target: [UInt8]) throws {
     let (anchor, name) = try parent(of: below)
     var text: [CChar] = target.map(CChar.init(bitPattern:))
@@ -240,6 +242,7 @@ public final class Directory: Sendable {
     }
   }
 
+  /// Sets an extended attribute of `below` itself.
   public func setAttribute(_ below: TreePath, _ name: String, _ value: [UInt8]) throws {
     let (anchor, path) = try procPath(below)
     try withExtendedLifetime(anchor) {

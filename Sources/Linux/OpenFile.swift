@@ -17,6 +17,7 @@ public final class OpenFile: Sendable {
 
   deinit { close(descriptor) }
 
+  /// How a file is opened.
   public enum Mode: Sendable {
     /// For reading.
     case read
@@ -102,23 +103,28 @@ public final class OpenFile: Sendable {
   /// Moves the position to `offset` from the start.
   public func seek(to offset: Int64) throws { try check("seek \(path)") { lseek(descriptor, off_t(offset), SEEK_SET) } }
 
+  /// Makes the file `size` bytes long: cut, or filled with zeros.
   public func truncate(to size: Int64) throws { try check("truncate \(path)") { ftruncate(descriptor, off_t(size)) } }
 
   /// Waits until data and size are on the disk: fdatasync(2).
   public func sync() throws { try check("sync \(path)") { fdatasync(descriptor) } }
 
+  /// What the file is now (fstat(2)).
   public func status() throws -> FileStatus {
     var s = stat()
     try check("stat \(path)") { fstat(descriptor, &s) }
     return FileStatus(s)
   }
 
+  /// Sets the permission bits.
   public func setMode(_ mode: UInt16) throws { try check("chmod \(path)") { fchmod(descriptor, mode_t(mode)) } }
 
+  /// Sets owner and group; an all-ones id leaves that one.
   public func setOwner(uid: UInt32, gid: UInt32) throws {
     try check("chown \(path)") { fchown(descriptor, uid, gid) }
   }
 
+  /// Sets the times of access and modification.
   public func setModified(_ time: Timestamp) throws {
     let times = [timespec(time), timespec(time)]
     try check("set time of \(path)") { futimens(descriptor, times) }
@@ -134,6 +140,7 @@ public final class OpenFile: Sendable {
     try Xattr.names("list attributes of \(path)") { stave_flistxattr(descriptor, $0, $1) }
   }
 
+  /// Sets the extended attribute `name`.
   public func setAttribute(_ name: String, _ value: [UInt8]) throws {
     try check("set attribute \(name) of \(path)") { stave_fsetxattr(descriptor, name, value, value.count) }
   }
