@@ -22,7 +22,8 @@ extension ImageArchive {
     let wanted = try compression.map { text in
       guard let compression = Compression(rawValue: text) else {
         throw Failure(
-          "save \(place.name)", "unknown compression \(text)"
+          "save \(place.name)",
+          "unknown compression \(text)"
             + didYouMean(text, in: Compression.allCases.map(\.rawValue)), exitCode: 125)
       }
       return compression

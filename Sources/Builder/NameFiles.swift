@@ -20,10 +20,11 @@ public enum NameFiles {
 
   /// The lines of /etc/hosts: those of `base`, or Docker's own for nil, then `addHosts`.
   static func hostsText(hostname: String, addHosts: [String], base: String? = nil) throws -> String {
-    var lines = base?.split(separator: "\n", omittingEmptySubsequences: false).map(String.init) ?? [
-      "127.0.0.1\tlocalhost", "::1\tlocalhost ip6-localhost ip6-loopback", "fe00::\tip6-localnet",
-      "ff00::\tip6-mcastprefix", "ff02::1\tip6-allnodes", "ff02::2\tip6-allrouters", "127.0.1.1\t\(hostname)",
-    ]
+    var lines =
+      base?.split(separator: "\n", omittingEmptySubsequences: false).map(String.init) ?? [
+        "127.0.0.1\tlocalhost", "::1\tlocalhost ip6-localhost ip6-loopback", "fe00::\tip6-localnet",
+        "ff00::\tip6-mcastprefix", "ff02::1\tip6-allnodes", "ff02::2\tip6-allrouters", "127.0.1.1\t\(hostname)",
+      ]
     if lines.last == "" { lines.removeLast() }
     for entry in addHosts {
       let separator = entry.firstIndex(of: "=") ?? entry.firstIndex(of: ":")

@@ -13,7 +13,9 @@ extension ImageConfig {
     osFeatures = try json.stringArray("os.features", what) ?? []
     guard let rootfs = json["rootfs"], rootfs.object != nil else { throw Failure(what, "rootfs is missing") }
     guard rootfs["type"]?.string == "layers" else { throw Failure(what, "rootfs.type is not \"layers\"") }
-    guard let diffs = try rootfs.stringArray("diff_ids", what) else { throw Failure(what, "rootfs.diff_ids is missing") }
+    guard let diffs = try rootfs.stringArray("diff_ids", what) else {
+      throw Failure(what, "rootfs.diff_ids is missing")
+    }
     diffIDs = try diffs.map { try Digest($0) }
     if let config = json["config"], !config.isNull { self.config = try ContainerConfig(json: config) }
     if let entries = json["history"], !entries.isNull {
@@ -23,7 +25,9 @@ extension ImageConfig {
         for key in ["created_by", "author", "comment"] {
           if let member = entry[key], member.string == nil { throw Failure(what, "history.\(key) is no string") }
         }
-        if let empty = entry["empty_layer"], empty.bool == nil { throw Failure(what, "history.empty_layer is no boolean") }
+        if let empty = entry["empty_layer"], empty.bool == nil {
+          throw Failure(what, "history.empty_layer is no boolean")
+        }
         return History(
           created: try entry.timestamp("created", what), createdBy: entry["created_by"]?.string ?? "",
           author: entry["author"]?.string ?? "", comment: entry["comment"]?.string ?? "",

@@ -33,11 +33,11 @@ public struct Platform: Hashable, Sendable, CustomStringConvertible {
   /// The platform this binary was compiled for.
   public static var current: Platform {
     #if arch(arm64)
-      Platform(os: "linux", architecture: "arm64")
+    Platform(os: "linux", architecture: "arm64")
     #elseif arch(x86_64)
-      Platform(os: "linux", architecture: "amd64")
+    Platform(os: "linux", architecture: "amd64")
     #else
-      #error("unknown architecture")
+    #error("unknown architecture")
     #endif
   }
 

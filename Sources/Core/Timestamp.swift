@@ -60,7 +60,8 @@ public struct Timestamp: Hashable, Sendable, Comparable, CustomStringConvertible
   /// RFC 3339 in UTC, fraction without trailing zeros: `2023-11-14T22:13:20Z`.
   public var rfc3339: String {
     let c = civil
-    var out = "\(pad(c.year, 4))-\(pad(c.month, 2))-\(pad(c.day, 2))T\(pad(c.hour, 2)):\(pad(c.minute, 2)):\(pad(c.second, 2))"
+    var out =
+      "\(pad(c.year, 4))-\(pad(c.month, 2))-\(pad(c.day, 2))T\(pad(c.hour, 2)):\(pad(c.minute, 2)):\(pad(c.second, 2))"
     if nanoseconds != 0 {
       var digits = pad(Int64(nanoseconds), 9)
       while digits.last == "0" { digits.removeLast() }

@@ -79,7 +79,7 @@ private struct SeccompCompiler {
   private static let unknown: UInt32 = 0x0005_0026  // errno ENOSYS
   private static let optimise: UInt32 = 8  // SCMP_FLTATR_CTL_OPTIMIZE
   private static let i386: UInt32 = 0x4000_0003
-  private static let x86_64: UInt32 = 0xc000_003e
+  private static let amd64: UInt32 = 0xc000_003e
   private static let x32: UInt32 = 0x4000_003e
 
   func compile() throws -> [UInt8] {
@@ -161,7 +161,7 @@ private struct SeccompCompiler {
     let end = 8 + allowed.count
     func toEnd(_ at: Int) -> UInt8 { UInt8(clamping: end - at - 1) }
     code.append((0x20, 0, 0, 4))  // 0: load the architecture
-    code.append((0x15, 1, 0, Self.x86_64))  // 1: x86-64 or x32
+    code.append((0x15, 1, 0, Self.amd64))  // 1: x86-64 or x32
     code.append((0x15, 0, toEnd(2), Self.i386))  // 2: else: only i386
     code.append((0x20, 0, 0, 0))  // 3: load the number
     code.append((0x54, 0, 0, 0xbfff_ffff))  // 4: without the x32 bit

@@ -80,7 +80,11 @@ struct SpawnPlanner {
     case .directory(let path): steps.append(.directoryRoot(path, attributes: noDevices))
     case .overlay(let lowers, let upper, let work):
       guard !lowers.isEmpty else { throw Failure("mount the overlay root", "there is no lower layer") }
-      let paths = lowers.map { lower in switch lower { case .tree(let path): path } }
+      let paths = lowers.map { lower in
+        switch lower {
+        case .tree(let path): path
+        }
+      }
       // Each of the first five would else have the kernel configuration's default: self-contained uppers need them
       // off. `volatile` saves syncing the upper's whole file system at the end.
       var options = ["redirect_dir=nofollow", "metacopy=off", "index=off", "xino=off", "nfs_export=off", "uuid=null"]
@@ -118,7 +122,8 @@ struct SpawnPlanner {
       guard surroundings.hasUnifiedCgroups else { return }
       steps.append(
         .mount(
-          .init(type: "cgroup2", target: mount.destination, attributes: options.set, options: options.data,
+          .init(
+            type: "cgroup2", target: mount.destination, attributes: options.set, options: options.data,
             tolerated: true)))
     case .tmpfs, .proc, .sysfs, .devpts, .mqueue:
       addTarget(mount.destination, source: nil)

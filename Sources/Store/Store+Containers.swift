@@ -46,7 +46,8 @@ extension Store {
     }
     guard found.count == 1 else {
       throw Failure(
-        "find container \"\(text)\"", "\(found.count) container IDs begin so: "
+        "find container \"\(text)\"",
+        "\(found.count) container IDs begin so: "
           + found.prefix(4).map { $0.prefix(12) }.joined(separator: ", ") + (found.count > 4 ? ", ..." : ""))
     }
     return try container(id: first)

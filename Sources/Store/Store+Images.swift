@@ -132,7 +132,8 @@ extension Store {
     guard let first = found.first else { throw noSuchImage(text, rows) }
     guard found.count == 1 else {
       throw Failure(
-        "find image \"\(text)\"", "\(found.count) image IDs begin so: "
+        "find image \"\(text)\"",
+        "\(found.count) image IDs begin so: "
           + found.prefix(4).map(\.id.short).joined(separator: ", ") + (found.count > 4 ? ", ..." : ""))
     }
     return (first, true)

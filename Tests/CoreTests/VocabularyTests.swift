@@ -7,7 +7,8 @@ import Testing
     ("a/b:1", "docker.io/a/b:1", "a/b:1"), ("docker.io/library/x", "docker.io/library/x:latest", "x:latest"),
     ("localhost/x", "localhost/x:latest", "localhost/x:latest"),
     ("localhost:5000/x/y:z", "localhost:5000/x/y:z", "localhost:5000/x/y:z"),
-    ("index.docker.io/x", "docker.io/library/x:latest", "x:latest"), ("a__b/c-d.e", "docker.io/a__b/c-d.e:latest", "a__b/c-d.e:latest"),
+    ("index.docker.io/x", "docker.io/library/x:latest", "x:latest"),
+    ("a__b/c-d.e", "docker.io/a__b/c-d.e:latest", "a__b/c-d.e:latest"),
   ])
   func referencesAreNormalised(text: String, canonical: String, familiar: String) throws {
     let reference = try ImageReference(text)

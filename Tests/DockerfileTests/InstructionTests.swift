@@ -6,9 +6,11 @@ import Testing
   private func kind(_ text: String) throws -> Instruction.Kind { try Instruction.parse(text, file: "change").kind }
 
   @Test func keysAndValues() throws {
-    #expect(try kind("ENV a=1 b=\"2 3\" c=x\\ y") == .env([
-      .init(key: "a", value: "1"), .init(key: "b", value: "\"2 3\""), .init(key: "c", value: "x\\ y"),
-    ]))
+    #expect(
+      try kind("ENV a=1 b=\"2 3\" c=x\\ y")
+        == .env([
+          .init(key: "a", value: "1"), .init(key: "b", value: "\"2 3\""), .init(key: "c", value: "x\\ y"),
+        ]))
     #expect(try kind("ENV a b = c") == .env([.init(key: "a", value: "b = c", isLegacy: true)]))
     #expect(try kind("label a=") == .label([.init(key: "a", value: "")]))
     #expect(try kind("ARG a= b") == .arg([.init(name: "a", value: ""), .init(name: "b")]))

@@ -30,8 +30,9 @@ private func swiftFiles(of module: String) -> [URL] {
 private func imports(in text: String) -> [String] {
   text.split(separator: "\n").compactMap { line in
     var words = line.split(separator: " ")
-    while let first = words.first, ["public", "internal", "private", "package", "fileprivate", "@testable"].contains(first)
-      || first == "@preconcurrency"
+    while let first = words.first,
+      ["public", "internal", "private", "package", "fileprivate", "@testable"].contains(first)
+        || first == "@preconcurrency"
     {
       words.removeFirst()
     }
@@ -49,7 +50,8 @@ private func imports(in text: String) -> [String] {
     #expect(!files.isEmpty, "no sources in Sources/\(module)")
     for file in files {
       for name in imports(in: try String(contentsOf: file, encoding: .utf8)) {
-        #expect(name == "Synchronization" || mayImport[module]!.contains(name), "\(file.lastPathComponent) imports \(name)")
+        #expect(
+          name == "Synchronization" || mayImport[module]!.contains(name), "\(file.lastPathComponent) imports \(name)")
       }
     }
   }
@@ -61,6 +63,9 @@ private func imports(in text: String) -> [String] {
   }
 
   @Test func importLinesAreRead() {
-    #expect(imports(in: "public import Core\n@testable import Graph\nimport struct Linux.OpenFile") == ["Core", "Graph", "Linux"])
+    #expect(
+      imports(in: "public import Core\n@testable import Graph\nimport struct Linux.OpenFile") == [
+        "Core", "Graph", "Linux",
+      ])
   }
 }
