@@ -53,6 +53,8 @@ public struct Digest: Hashable, Sendable, Comparable, CustomStringConvertible {
 
   public static func < (a: Digest, b: Digest) -> Bool { a.text < b.text }
 
+  // A digest that exists has a colon.
+  // swift-format-ignore: NeverForceUnwrap
   private var colon: String.Index { text.firstIndex(of: ":")! }
 
   private static func isWellFormed(_ text: String) -> Bool {

@@ -66,6 +66,8 @@ extension JSON {
         JSON.write(key, to: &out)
         out.append(UInt8(ascii: ":"))
         if indent != nil { out.append(UInt8(ascii: " ")) }
+        // The keys are those of members.
+        // swift-format-ignore: NeverForceUnwrap
         members[key]!.write(to: &out, indent: indent, level: level + 1)
       }
       if !members.isEmpty { newline(level) }

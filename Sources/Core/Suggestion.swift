@@ -10,6 +10,8 @@ public func nearest(_ word: String, in candidates: some Sequence<String>) -> Str
     guard abs(other.count - wanted.count) <= 2 else { continue }
     let distance = levenshtein(wanted, other)
     guard distance <= 2, distance < max(wanted.count, 2) else { continue }
+    // Compared with nil before.
+    // swift-format-ignore: NeverForceUnwrap
     if best == nil || distance < best!.distance { best = (distance, candidate) }
   }
   return best?.word

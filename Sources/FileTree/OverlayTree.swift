@@ -76,6 +76,8 @@ public struct OverlayTree: TreeView {
         break
       }
       if found == nil { found = Found(status: status, layers: []) }
+      // Set in the line above.
+      // swift-format-ignore: NeverForceUnwrap
       found!.layers.append(layer)
       if try isOpaque(path, layer) { break }
     }

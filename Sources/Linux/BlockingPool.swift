@@ -61,6 +61,8 @@ public final class BlockingPool: TaskExecutor, @unchecked Sendable {
     let result = pthread_create(
       &thread, nil,
       { context in
+        // The pointer passed to pthread_create above.
+        // swift-format-ignore: NeverForceUnwrap
         Unmanaged<BlockingPool>.fromOpaque(context!).takeRetainedValue().work()
         return nil
       }, context)

@@ -28,6 +28,8 @@ public final class Directory: Sendable {
     var bytes: [CChar] =
       below.isRoot ? [CChar(bitPattern: UInt8(ascii: "."))] : below.bytes.map(CChar.init(bitPattern:))
     bytes.append(0)
+    // The array ends with a NUL, so it is not empty.
+    // swift-format-ignore: NeverForceUnwrap
     return try bytes.withUnsafeBufferPointer { try body($0.baseAddress!) }
   }
 
@@ -132,6 +134,8 @@ public final class Directory: Sendable {
   public func readLink(_ below: TreePath) throws -> [UInt8] {
     let (anchor, name) = try parent(of: below)
     var result = 0
+    // A buffer of 4096 bytes has an address.
+    // swift-format-ignore: NeverForceUnwrap
     let bytes = [UInt8](unsafeUninitializedCapacity: 4096) { buffer, count in
       result = buffer.withMemoryRebound(to: CChar.self) {
         readlinkat(anchor.descriptor, name, $0.baseAddress!, 4096)

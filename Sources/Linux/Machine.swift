@@ -25,6 +25,8 @@ public enum Machine {
   public static func random(_ count: Int) -> [UInt8] {
     [UInt8](unsafeUninitializedCapacity: count) { buffer, filled in
       while filled < count {
+        // A buffer of count > filled bytes has an address.
+        // swift-format-ignore: NeverForceUnwrap
         let n = stave_getrandom(buffer.baseAddress! + filled, count - filled)
         if n > 0 { filled += n }
       }

@@ -45,6 +45,8 @@ final class StateDatabase: Sendable {
           if transaction.hasChanges { try store.writeIndex(try transaction.rows()) }
           return .commit
         }
+        // The transaction ran, or it has thrown.
+        // swift-format-ignore: NeverForceUnwrap
         return result!
       }
     } catch let error as DatabaseError {

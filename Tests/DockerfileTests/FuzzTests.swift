@@ -48,7 +48,8 @@ import Testing
   private func mutate(_ bytes: inout [UInt8], _ random: inout Generator) {
     let at = Int.random(in: 0...bytes.count, using: &random)
     switch Int.random(in: 0..<4, using: &random) {
-    case 0: bytes.insert(contentsOf: FuzzTests.pieces.randomElement(using: &random)!.utf8, at: at)
+    case 0:
+      bytes.insert(contentsOf: FuzzTests.pieces[Int.random(in: FuzzTests.pieces.indices, using: &random)].utf8, at: at)
     case 1: bytes.insert(UInt8.random(in: 0...255, using: &random), at: at)
     case 2: bytes.removeSubrange(at..<min(bytes.count, at + Int.random(in: 0..<9, using: &random)))
     default:

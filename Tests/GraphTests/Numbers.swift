@@ -22,7 +22,7 @@ struct Chain {
   }
 
   var top: VertexID {
-    get { current! }
+    get { current ?? { preconditionFailure("no vertex was added yet") }() }
     set { current = newValue }
   }
 
