@@ -20,6 +20,9 @@ struct walk {
   int terminal; // socket to hand the terminal over, or -1
   int root;     // the new root, O_PATH; -1 before there is one
   dev_t root_device;
+  int lowers[STAVE_MAX_LOWERS]; // of the overlay, top first
+  uint8_t mounted[STAVE_MAX_LOWERS]; // whether the lower is a detached mount of ours
+  uint32_t lower_count;
   int empty; // an attached, empty, read-only tmpfs for masks, or -1
   uint32_t index;
   char **arguments;
@@ -42,6 +45,8 @@ int ensure_parent(struct walk *w, const char *path, char *buffer, const char **n
 
 // Each 0, or -1 and errno.
 int root_directory(struct walk *w, const struct stave_step *step);
+int lower_tree(struct walk *w, const struct stave_step *step);
+int lower_erofs(struct walk *w, const struct stave_step *step);
 int root_overlay(struct walk *w, const struct stave_step *step);
 int mount_fs(struct walk *w, const struct stave_step *step);
 int mount_bind(struct walk *w, const struct stave_step *step);
@@ -53,6 +58,18 @@ int make_terminal(struct walk *w, const struct stave_step *step);
 int pivot(struct walk *w);
 int set_attributes(int fd, int recursive, uint64_t set, uint64_t clear, uint64_t propagation);
 int attach(int mount, int target);
+// Takes `mount` as the root, attached at `place`. The descriptor stays open.
+int adopt_root(struct walk *w, int mount, const char *place);
+// A mount of the configured `fs`; -1, errno, and in w->detail what the file system said.
+int create_mount(struct walk *w, int fs, uint64_t attributes);
+int configure(int fs, unsigned command, const char *key, const void *value, int aux);
+// Sets `k=v` or `k`. `option` is NUL-terminated; its key may have at most 63 bytes.
+int set_option(int fs, const char *option);
+// Keeps in w->detail what the file system logged about a failure.
+void keep_log(struct walk *w, int fs);
+// Appends to a text that ends at `end` what fits before `limit`, and returns the new end.
+char *append(char *end, char *limit, const char *text);
+void close_keeping_errno(int fd);
 int open_tree_clone(int dirfd, const char *path, int recursive);
 
 int drop_bounding(uint64_t keep);

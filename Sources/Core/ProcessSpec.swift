@@ -98,9 +98,13 @@ public struct ProcessSpec: Sendable, Equatable {
   }
 
   /// One read-only layer of an overlay.
-  public enum LowerLayer: Sendable, Equatable {
+  public enum LowerLayer: Sendable, Hashable {
     /// An unpacked tree, in overlayfs' own form of whiteouts.
     case tree(String)
+    /// An EROFS image of names and attributes, `index`, whose file data are ranges of `devices` (tars, in the order of
+    /// its device table). The process's own mount namespace mounts it, from the files themselves or, with `loop`,
+    /// through loop devices.
+    case erofs(index: String, devices: [String], loop: Bool = false)
   }
 
   /// Host files that are bound over `/etc/hosts`, `/etc/resolv.conf` and `/etc/hostname`; nil leaves the image's own.

@@ -32,6 +32,9 @@ enum Kernel {
     }
   }
 
+  /// The most lowers an overlay has.
+  static let maximalLowers = 500
+
   static let characterDevice: UInt64 = 0o020000
 
   /// A device number as mknod(2) takes it, for majors below 4096 and minors below 256.

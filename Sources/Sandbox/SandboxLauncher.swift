@@ -71,7 +71,14 @@ public final class SandboxLauncher: ProcessLauncher {
       if case .overlay = spec.root,
         let skeleton = try Skeleton.path(for: plan.mountTargets, in: stateDirectory + "/skeletons")
       {
-        plan = plan.withSkeleton(skeleton)
+        plan.addSkeleton(skeleton)
+      }
+      // The mounts hold them when the process runs: then they go with the mounts.
+      var loops: [LoopDevice] = []
+      defer { withExtendedLifetime(loops) {} }
+      try plan.attachLoops { file in
+        loops.append(try LoopDevice(attaching: file))
+        return loops[loops.count - 1].path
       }
       return try spawn(plan, spec, files, cgroup)
     } catch {

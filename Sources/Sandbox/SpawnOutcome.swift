@@ -44,7 +44,9 @@ extension SpawnOutcome.Remark {
   func failure(_ plan: SpawnPlan) -> Failure {
     guard plan.steps.indices.contains(step) else { return Failure("start the process", reason, exitCode: 125) }
     let failed = plan.steps[step]
-    guard case .execute(let arguments, _) = failed else { return Failure(failed.action, reason, exitCode: 125) }
+    guard case .execute(let arguments, _) = failed else {
+      return Failure(failed.action, reason, hint: hint(failed), exitCode: 125)
+    }
     let name = arguments.first ?? ""
     switch error {
     case .noEntry where !name.contains("/") && text.isEmpty:
@@ -70,5 +72,15 @@ extension SpawnOutcome.Remark {
     }
   }
 
-  private var reason: String { text.isEmpty ? error.text : "\(error.text) (\(text))" }
+  private func hint(_ step: SpawnStep) -> String? {
+    guard case .erofsLower(let layer) = step, !layer.loop, error == .notBlockDevice else { return nil }
+    return "the kernel mounts no index from a file there: STAVE_LAYERS=loop or STAVE_LAYERS=tree works around it"
+  }
+
+  /// Without an error number, the text alone says what is wrong.
+  private var reason: String {
+    if error.rawValue == 0 { return text }
+    if text.hasPrefix("device ") { return "\(text): \(error.text)" }
+    return text.isEmpty ? error.text : "\(error.text) (\(text))"
+  }
 }

@@ -31,6 +31,8 @@ public struct SpawnPlan: Sendable, Equatable, CustomStringConvertible {
     public var guardsDevices = true
     /// Whether control groups are the unified hierarchy alone, so that /sys/fs/cgroup can be mounted.
     public var hasUnifiedCgroups = true
+    /// How lowers reach the overlay; anything but `any` is for tests.
+    var overlayForm = OverlayForm.any
     /// The size of the terminal, for a spec that has one.
     public var terminalSize: (rows: UInt16, columns: UInt16) = (0, 0)
 
@@ -39,7 +41,8 @@ public struct SpawnPlan: Sendable, Equatable, CustomStringConvertible {
     public static func == (a: Self, b: Self) -> Bool {
       a.seccompProgram == b.seccompProgram && a.limitFiles == b.limitFiles && a.guardFile == b.guardFile
         && a.canSetGroups == b.canSetGroups && a.guardsDevices == b.guardsDevices
-        && a.hasUnifiedCgroups == b.hasUnifiedCgroups && a.terminalSize == b.terminalSize
+        && a.hasUnifiedCgroups == b.hasUnifiedCgroups && a.overlayForm == b.overlayForm
+        && a.terminalSize == b.terminalSize
     }
   }
 
@@ -52,17 +55,21 @@ public struct SpawnPlan: Sendable, Equatable, CustomStringConvertible {
     mountTargets = planner.targets
   }
 
-  /// The same plan with the tree `skeleton` below all layers of an overlay root.
-  func withSkeleton(_ skeleton: String) -> SpawnPlan {
-    var copy = self
-    copy.steps = steps.map { step in
-      guard case .overlayRoot(let lowers, let upper, let work, let options, let attributes) = step else {
-        return step
-      }
-      return .overlayRoot(
-        lowers: lowers + [skeleton], upper: upper, work: work, options: options, attributes: attributes)
+  /// Puts the tree `skeleton` below all layers of an overlay root. Where there are as many layers as the kernel
+  /// stacks, the targets are made in the upper layer, and reported.
+  mutating func addSkeleton(_ skeleton: String) {
+    let lowers = steps.count { $0.isLower }
+    guard lowers < Kernel.maximalLowers, let place = steps.lastIndex(where: { $0.isLower }) else { return }
+    steps.insert(.treeLower(skeleton), at: place + 1)
+  }
+
+  /// Lets `attach` give the name of a loop device for every file that is to be mounted through one.
+  mutating func attachLoops(_ attach: (String) throws -> String) rethrows {
+    for place in steps.indices {
+      guard case .erofsLower(var layer) = steps[place], layer.loop else { continue }
+      layer.attached = try ([layer.index] + layer.devices).map(attach)
+      steps[place] = .erofsLower(layer)
     }
-    return copy
   }
 
   /// One line a step.

@@ -79,18 +79,39 @@ struct SpawnPlanner {
     switch spec.root {
     case .directory(let path): steps.append(.directoryRoot(path, attributes: noDevices))
     case .overlay(let lowers, let upper, let work):
-      guard !lowers.isEmpty else { throw Failure("mount the overlay root", "there is no lower layer") }
-      let paths = lowers.map { lower in
-        switch lower {
-        case .tree(let path): path
-        }
-      }
+      try addLowers(lowers)
       // Each of the first five would else have the kernel configuration's default: self-contained uppers need them
       // off. `volatile` saves syncing the upper's whole file system at the end.
       var options = ["redirect_dir=nofollow", "metacopy=off", "index=off", "xino=off", "nfs_export=off", "uuid=null"]
       options += hasUserNamespace ? ["userxattr", "volatile"] : ["volatile"]
       steps.append(
-        .overlayRoot(lowers: paths, upper: upper, work: work, options: options, attributes: noDevices))
+        .overlayRoot(
+          .init(
+            upper: upper, work: work, options: options, attributes: noDevices, form: surroundings.overlayForm)))
+    }
+  }
+
+  /// One step a layer. A layer that is there twice counts once, at its upper place: all that the other one says is
+  /// said above it again, and an overlay refuses the same directory twice.
+  private mutating func addLowers(_ lowers: [ProcessSpec.LowerLayer]) throws {
+    guard !lowers.isEmpty else { throw Failure("mount the overlay root", "there is no lower layer") }
+    var seen: Set<ProcessSpec.LowerLayer> = []
+    let distinct = lowers.filter { seen.insert($0).inserted }
+    guard distinct.count <= Kernel.maximalLowers else {
+      throw Failure(
+        "mount the overlay root", "\(distinct.count) layers, but the kernel stacks at most \(Kernel.maximalLowers)")
+    }
+    for lower in distinct {
+      switch lower {
+      case .tree(let path): steps.append(.treeLower(path))
+      case .erofs(let index, let devices, let loop):
+        guard !hasUserNamespace else {
+          throw Failure(
+            "mount layer \(index)", "the kernel mounts no EROFS in a user namespace",
+            hint: "STAVE_LAYERS=tree unpacks layers instead")
+        }
+        steps.append(.erofsLower(.init(index: index, devices: devices, loop: loop)))
+      }
     }
   }
 

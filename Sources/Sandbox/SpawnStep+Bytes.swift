@@ -53,8 +53,13 @@ extension SpawnStep {
     case .join(let kind, let path): Wire(STAVE_OP_JOIN, [kind.cloneFlag], [path])
     case .privateMounts: Wire(STAVE_OP_PRIVATE_MOUNTS, [Kernel.Propagation.private.rawValue])
     case .directoryRoot(let path, let attributes): Wire(STAVE_OP_ROOT_DIRECTORY, [attributes], [path])
-    case .overlayRoot(let lowers, let upper, let work, let options, let attributes):
-      Wire(STAVE_OP_ROOT_OVERLAY, [UInt64(lowers.count), attributes], [upper, work] + lowers + options)
+    case .treeLower(let path): Wire(STAVE_OP_LOWER_TREE, [], [path])
+    case .erofsLower(let layer):
+      Wire(STAVE_OP_LOWER_EROFS, [UInt64(layer.devices.count)], [layer.index] + layer.devices + layer.attached)
+    case .overlayRoot(let overlay):
+      Wire(
+        STAVE_OP_ROOT_OVERLAY, [overlay.attributes, overlay.form.rawValue],
+        [overlay.upper, overlay.work] + overlay.options)
     case .mount(let mount): mount.encoded
     case .bind(let bind):
       Wire(

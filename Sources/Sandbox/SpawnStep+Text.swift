@@ -13,9 +13,12 @@ extension SpawnStep: CustomStringConvertible {
     case .privateMounts: "private-mounts"
     case .directoryRoot(let path, let attributes):
       "root directory \(path)" + (attributes == 0 ? "" : " nodev")
-    case .overlayRoot(let lowers, let upper, let work, let options, let attributes):
-      "root overlay lower=\(lowers.joined(separator: ":")) upper=\(upper) work=\(work) "
-        + options.joined(separator: ",") + (attributes == 0 ? "" : " nodev")
+    case .treeLower(let path): "lower tree \(path)"
+    case .erofsLower(let layer):
+      "lower erofs \(layer.index)" + layer.devices.map { " device=\($0)" }.joined() + (layer.loop ? " loop" : "")
+    case .overlayRoot(let overlay):
+      "root overlay upper=\(overlay.upper) work=\(overlay.work) "
+        + overlay.options.joined(separator: ",") + (overlay.attributes == 0 ? "" : " nodev")
     case .mount(let mount): mount.text
     case .bind(let bind): bind.text
     case .node(let path, let mode, let device, let hostPath, let bindOnly):
@@ -53,6 +56,8 @@ extension SpawnStep: CustomStringConvertible {
   /// The verb and object of the step's failure, `mount proc at /proc`.
   var action: String {
     switch self {
+    case .treeLower(let path): "open layer \(path)"
+    case .erofsLower(let layer): "mount layer \(layer.index)"
     case .overlayRoot: "mount the overlay root"
     case .directoryRoot(let path, _): "mount the root \(path)"
     case .mount(let mount): "mount \(mount.type) at \(mount.target)"

@@ -12,7 +12,10 @@ enum SpawnStep: Sendable, Equatable {
   case join(NamespaceSpec.Kind, path: String)
   case privateMounts
   case directoryRoot(String, attributes: UInt64)
-  case overlayRoot(lowers: [String], upper: String, work: String, options: [String], attributes: UInt64)
+  /// The next lower of the overlay root, top first.
+  case treeLower(String)
+  case erofsLower(ErofsStep)
+  case overlayRoot(OverlayStep)
   case mount(MountStep)
   case bind(BindStep)
   case node(path: String, mode: UInt64, device: UInt64, hostPath: String, bindOnly: Bool)
@@ -36,6 +39,33 @@ enum SpawnStep: Sendable, Equatable {
   case capabilities(CapabilitySets)
   case noNewPrivileges
   case execute(arguments: [String], environment: [String])
+
+  /// Whether this is one layer of an overlay root.
+  var isLower: Bool {
+    switch self {
+    case .treeLower, .erofsLower: true
+    default: false
+    }
+  }
+
+  /// A layer that is mounted from its index and becomes the next lower of the overlay root.
+  struct ErofsStep: Sendable, Equatable {
+    var index: String
+    var devices: [String]
+    /// Whether loop devices stand for the files.
+    var loop = false
+    /// The loop devices of the index and of `devices`, once they are attached.
+    var attached: [String] = []
+  }
+
+  /// The overlay of all lowers before it.
+  struct OverlayStep: Sendable, Equatable {
+    var upper: String
+    var work: String
+    var options: [String]
+    var attributes: UInt64 = 0
+    var form = OverlayForm.any
+  }
 
   /// A file system of its own at `target`.
   struct MountStep: Sendable, Equatable {

@@ -9,7 +9,7 @@ import Testing
   static let folder = URL(fileURLWithPath: #filePath).deletingLastPathComponent().deletingLastPathComponent()
     .deletingLastPathComponent().appendingPathComponent("testdata/sandbox")
 
-  static let cases = ["docker", "user", "network-none", "no-device-guard", "user-namespace", "everything", "directory"]
+  static let cases = ["docker", "user", "network-none", "no-device-guard", "user-namespace", "everything", "directory", "erofs"]
 
   private func make(_ name: String) -> (ProcessSpec, SpawnPlan.Surroundings) {
     let root = ProcessSpec.Root.overlay(lowers: [.tree("/l/2"), .tree("/l/1")], upper: "/u", work: "/w")
@@ -52,6 +52,12 @@ import Testing
       spec.capabilities.ambient = [.netBindService]
       spec.capabilities.inheritable = [.netBindService]
       spec.namespaces.append(NamespaceSpec(.network, path: "/proc/7/ns/net"))
+    case "erofs":
+      spec.root = .overlay(
+        lowers: [
+          .tree("/proc/self/fd/9"), .erofs(index: "/l/3/index", devices: ["/l/3/tar"]), .tree("/l/2"),
+          .erofs(index: "/l/1/index", devices: ["/l/1/tar", "/l/0/tar"], loop: true), .tree("/l/2"),
+        ], upper: "/u", work: "/w")
     case "directory":
       spec = ProcessSpec(arguments: ["/bin/true"], root: .directory("/rootfs"))
       spec.namespaces = [NamespaceSpec(.mount)]

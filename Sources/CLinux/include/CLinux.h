@@ -33,4 +33,8 @@ int stave_pipe2(int fds[2], int flags);
 ssize_t stave_getrandom(void *buffer, size_t size);
 char **stave_environment(void);
 
+// Attaches `file` to a free loop device, read-only, until nobody has the device open: its descriptor, and in `*number`
+// the N of /dev/loopN. -1 and errno on failure. `name` is what lists of devices show.
+int stave_attach_loop(int file, const char *name, int *number);
+
 #endif

@@ -19,7 +19,9 @@ enum stave_op {
   STAVE_OP_JOIN,              // n0 CLONE_NEW*, s0 path of the namespace
   STAVE_OP_PRIVATE_MOUNTS,    // n0 propagation, MS_PRIVATE or MS_SLAVE
   STAVE_OP_ROOT_DIRECTORY,    // n0 attributes set; s0 path
-  STAVE_OP_ROOT_OVERLAY,      // n0 number of lowers, n1 attributes; s0 upper, s1 work, lowers top first, options
+  STAVE_OP_LOWER_TREE,        // s0 directory: the next lower of the overlay, top first
+  STAVE_OP_LOWER_EROFS,       // n0 number of devices; s0 index, devices; then, if any, what to mount in their place
+  STAVE_OP_ROOT_OVERLAY,      // n0 attributes, n1 enum stave_overlay_form; s0 upper, s1 work, options
   STAVE_OP_MOUNT,             // n0 attributes; s0 target, s1 type, options; n1 != 0: bind s1's host tree if refused
   STAVE_OP_BIND,              // n0 attributes set, n1 attributes cleared, n2 recursive, n3 propagation; s0, s1 target
   STAVE_OP_NODE,              // n0 mode and type, n1 device number, n2 != 0: bind only; s0 path, s1 node of the host
@@ -50,6 +52,16 @@ enum stave_flag {
   STAVE_FLAG_TOLERATE = 1,   // any error becomes a warning
   STAVE_FLAG_MISSING_OK = 2, // ENOENT and ENOTDIR are silent
   STAVE_FLAG_NO_LINKS = 4,   // no symbolic link on the way to the target
+};
+
+// The most lowers an overlay has (Linux, fs/overlayfs/params.h, OVL_MAX_STACK).
+enum { STAVE_MAX_LOWERS = 500 };
+
+// How lowers reach an overlay. Kernels before 6.7 take them in one string only, those before 6.14 no detached mounts.
+enum stave_overlay_form {
+  STAVE_OVERLAY_ANY,      // the first that the kernel takes
+  STAVE_OVERLAY_ATTACHED, // mounts are attached first
+  STAVE_OVERLAY_STRING,   // attached, and in one string
 };
 
 struct stave_step {
