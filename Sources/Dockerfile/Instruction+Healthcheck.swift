@@ -19,7 +19,7 @@ extension Instruction.Healthcheck {
     case "CMD":
       guard !words.isEmpty else { throw ParseError("Missing command after HEALTHCHECK CMD") }
       self.init(test: node.isJSON ? ["CMD"] + words : ["CMD-SHELL", words.joined(separator: " ")])
-    default: throw ParseError("Unknown type \(type.quoted) in HEALTHCHECK (try CMD)")
+    default: throw ParseError("Unknown type \(type.goQuoted) in HEALTHCHECK (try CMD)")
     }
     interval = try Instruction.Healthcheck.duration("interval", flags)
     timeout = try Instruction.Healthcheck.duration("timeout", flags)
@@ -32,7 +32,7 @@ extension Instruction.Healthcheck {
     guard let text = flags.string(name) else { return 0 }
     let nanoseconds = try parseDuration(text)
     guard nanoseconds == 0 || nanoseconds >= 1_000_000 else {
-      throw ParseError("Interval \(name.quoted) cannot be less than 1ms")
+      throw ParseError("Interval \(name.goQuoted) cannot be less than 1ms")
     }
     return nanoseconds
   }
@@ -42,7 +42,7 @@ extension Instruction.Healthcheck {
     guard let number = Int32(text) else {
       let isNumber = text.utf8.drop { $0 == UInt8(ascii: "-") || $0 == UInt8(ascii: "+") }
         .allSatisfy { $0 >= 48 && $0 <= 57 }
-      throw ParseError("parse --retries: \(text.quoted): \(isNumber ? "value out of range" : "invalid syntax")")
+      throw ParseError("parse --retries: \(text.goQuoted): \(isNumber ? "value out of range" : "invalid syntax")")
     }
     guard number >= 0 else { throw ParseError("--retries cannot be negative (\(number))") }
     return Int(number)
@@ -52,7 +52,7 @@ extension Instruction.Healthcheck {
 /// Nanoseconds of a duration as Go writes them, `1h2m3.5s`: decimal numbers, each with a unit of h, m, s, ms, us
 /// (or `µs`) and ns; `0` needs none. Throws a `ParseError`.
 func parseDuration(_ text: String) throws -> Int64 {
-  let invalid = ParseError("time: invalid duration \(text.quoted)")
+  let invalid = ParseError("time: invalid duration \(text.goQuoted)")
   var rest = Substring(text).unicodeScalars
   let isNegative = rest.first == "-"
   if isNegative || rest.first == "+" { rest = rest.dropFirst() }
@@ -71,9 +71,9 @@ func parseDuration(_ text: String) throws -> Int64 {
     guard !whole.isEmpty || !fraction.isEmpty else { throw invalid }
     let unit = String(rest.prefix { $0 != "." && !($0.isASCII && $0.isDigit) })
     rest = rest.dropFirst(unit.unicodeScalars.count)
-    guard !unit.isEmpty else { throw ParseError("time: missing unit in duration \(text.quoted)") }
+    guard !unit.isEmpty else { throw ParseError("time: missing unit in duration \(text.goQuoted)") }
     guard let scale = durationUnits.first(where: { $0.name == unit })?.nanoseconds else {
-      throw ParseError("time: unknown unit \(unit.quoted) in duration \(text.quoted)")
+      throw ParseError("time: unknown unit \(unit.goQuoted) in duration \(text.goQuoted)")
     }
     guard let number = whole.isEmpty ? 0 : Int64(String(whole)) else { throw invalid }
     let (product, tooLarge) = number.multipliedReportingOverflow(by: scale)

@@ -7,12 +7,12 @@ extension Instruction.Run {
     let network = flags.strings("network").last
     if let network, !["default", "none", "host"].contains(network) {
       throw ParseError(
-        "invalid network mode \(network.quoted)" + didYouMean(network, in: ["default", "none", "host"]))
+        "invalid network mode \(network.goQuoted)" + didYouMean(network, in: ["default", "none", "host"]))
     }
     let security = flags.strings("security").last
     if let security, security != "sandbox", security != "insecure" {
       throw ParseError(
-        "security \(security.quoted) is not valid" + didYouMean(security, in: ["sandbox", "insecure"]))
+        "security \(security.goQuoted) is not valid" + didYouMean(security, in: ["sandbox", "insecure"]))
     }
     let mounts = flags.strings("mount")
     for mount in mounts { try Instruction.Run.check(mount: mount) }
@@ -54,7 +54,7 @@ extension Instruction.Run {
 
   private static func check(_ value: String, of reason: String, in known: [String]) throws {
     guard known.contains(value.lowercased()) else {
-      throw ParseError("\(reason) \(value.quoted)" + didYouMean(value, in: known))
+      throw ParseError("\(reason) \(value.goQuoted)" + didYouMean(value, in: known))
     }
   }
 

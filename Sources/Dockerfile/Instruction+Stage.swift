@@ -8,7 +8,7 @@ extension Instruction.From {
       name = words[2]
       guard Instruction.From.isStageName(words[2].lowercased()) else {
         throw ParseError(
-          "invalid name for build stage: \(words[2].quoted), name can't start with a number or contain symbols")
+          "invalid name for build stage: \(words[2].goQuoted), name can't start with a number or contain symbols")
       }
     } else if words.count != 1 {
       throw ParseError("FROM requires either one or three arguments")

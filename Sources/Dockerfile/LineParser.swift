@@ -80,7 +80,7 @@ struct LineParser {
     }
     return try words.flatMap { word in
       guard let (name, value) = word.cut("=") else {
-        throw ParseError("Syntax error - can't find = in \(word.quoted). Must be of the form: name=value")
+        throw ParseError("Syntax error - can't find = in \(word.goQuoted). Must be of the form: name=value")
       }
       return [name, value, "="]
     }

@@ -52,7 +52,7 @@ extension String {
   var trimmed: String { String(scalars: scalars.trimmed) }
 
   /// The text in double quotes, with Go's escapes for quotes, backslashes and everything that is not printable.
-  var quoted: String {
+  public var goQuoted: String {
     var out = "\""
     for scalar in unicodeScalars {
       switch scalar {

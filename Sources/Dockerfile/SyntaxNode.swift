@@ -31,9 +31,9 @@ public struct SyntaxNode: Sendable, Equatable {
   /// The tree of one instruction without the outer parentheses: `run "make all"`.
   func dump() -> String {
     var text = keyword.lowercased()
-    if !flags.isEmpty { text += " [" + flags.map(\.quoted).joined(separator: " ") + "]" }
+    if !flags.isEmpty { text += " [" + flags.map(\.goQuoted).joined(separator: " ") + "]" }
     for child in children { text += " (\(child.dump()))" }
-    for argument in arguments { text += " " + argument.quoted }
+    for argument in arguments { text += " " + argument.goQuoted }
     return text.trimmed
   }
 }

@@ -67,7 +67,7 @@ public struct WordExpander: Sendable {
       let value = try lexer.run(lookup)
       return Expansion(value: String(scalars: value), used: lexer.used, unset: lexer.unset)
     } catch let error as ParseError {
-      throw Failure("failed to process \(word.quoted)", error.reason, hint: error.hint)
+      throw Failure("failed to process \(word.goQuoted)", error.reason, hint: error.hint)
     }
   }
 
@@ -76,7 +76,7 @@ public struct WordExpander: Sendable {
     do {
       return try words(word.scalars, lookup)
     } catch let error as ParseError {
-      throw Failure("failed to process \(word.quoted)", error.reason, hint: error.hint)
+      throw Failure("failed to process \(word.goQuoted)", error.reason, hint: error.hint)
     }
   }
 

@@ -36,7 +36,11 @@ public enum Machine {
   public static var processID: Int32 { getpid() }
   public static var effectiveUserID: UInt32 { geteuid() }
   public static var effectiveGroupID: UInt32 { getegid() }
-  public static var processorCount: Int { max(1, Int(sysconf(Int32(_SC_NPROCESSORS_ONLN)))) }
+  /// How many threads share the work on files and bytes: the processors of the machine, or `STAVE_THREADS`.
+  public static let processorCount: Int = {
+    if let wanted = environment("STAVE_THREADS").flatMap({ Int($0) }), (1...256).contains(wanted) { return wanted }
+    return max(1, Int(sysconf(Int32(_SC_NPROCESSORS_ONLN))))
+  }()
 
   /// The capabilities that this process may give to others (capabilities(7)): permitted, and not barred by its
   /// bounding set. None if /proc can't be read.
