@@ -12,6 +12,19 @@ public func runCLI(arguments: [String], environment: [String]) async -> Int32 {
   return await CommandLineTool(console: console, environment: environment).run(arguments)
 }
 
+/// Whether a command line may need the store, and what of the machine the store needs. A guess on the safe side: what
+/// only prints is told by its first words.
+public func touchesStore(_ arguments: [String]) -> Bool {
+  var words = arguments[...]
+  while let word = words.first, word.hasPrefix("-") {
+    if ["--help", "-h", "--version", "-v"].contains(word) { return false }
+    words = words.dropFirst(word == "--root" ? 2 : 1)
+  }
+  guard let command = words.first else { return false }
+  if ["version", "help", "completion"].contains(command) { return false }
+  return !words.dropFirst().prefix(2).contains { $0 == "--help" }
+}
+
 /// The door: finds the command, parses its flags, tells its failure once.
 struct CommandLineTool: Sendable {
   let console: Console

@@ -108,15 +108,11 @@ int mount_fs(struct walk *w, const struct stave_step *step) {
   int target = ensure_in_root(w, path, 0, resolve);
   if (target < 0) return -1;
   int fs = (int)syscall(SYS_fsopen, type, FSOPEN_CLOEXEC);
-  if (fs < 0) {
-    close_keeping_errno(target);
-    return -1;
-  }
-  int mount = -1, failed = 0;
-  for (uint32_t k = 2; k < step->strings && !failed; k++) failed = set_option(fs, step_string(step, k)) < 0;
-  if (failed) keep_log(w, fs);
-  else mount = create_mount(w, fs, step->n[0]);
-  close_keeping_errno(fs);
+  int mount = -1, failed = fs < 0;
+  for (uint32_t k = 2; k < step->strings && !failed; k++)
+    if ((failed = set_option(fs, step_string(step, k)) < 0)) keep_log(w, fs);
+  if (!failed) mount = create_mount(w, fs, step->n[0]);
+  if (fs >= 0) close_keeping_errno(fs);
   if (mount < 0 && step->n[1] && errno == EPERM) {
     // A user namespace may not make what it does not own the network namespace of: show the host's, read-only.
     mount = open_tree_clone(AT_FDCWD, "/sys", 1);

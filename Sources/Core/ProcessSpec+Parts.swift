@@ -52,6 +52,9 @@ public struct IDMapping: Sendable, Equatable {
     self.outside = outside
     self.count = count
   }
+
+  /// Whether `id` is one of the inside.
+  public func covers(_ id: UInt32) -> Bool { id >= inside && id - inside < count }
 }
 
 /// The five capability sets (capabilities(7)).

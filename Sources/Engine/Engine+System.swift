@@ -17,7 +17,7 @@ extension Engine {
       let containers = try store.containers()
       let running = containers.filter { $0.state.isRunning }.count
       let space = try HostPath.space(root)
-      return [
+      let first: [InfoEntry] = [
         InfoEntry(name: "Containers", value: "\(containers.count)"),
         InfoEntry(name: " Running", value: "\(running)"),
         InfoEntry(name: " Stopped", value: "\(containers.count - running)"),
@@ -30,13 +30,15 @@ extension Engine {
         InfoEntry(name: "Networks", value: "host none"),
         InfoEntry(name: "Cgroup", value: try Engine.cgroupForm()),
         InfoEntry(name: "Security Options", value: "seccomp (Docker's default profile), 14 default capabilities"),
-        InfoEntry(name: "Rootless", value: Machine.effectiveUserID == 0 ? "no" : "not supported yet"),
+      ]
+      let last: [InfoEntry] = [
         InfoEntry(name: "Kernel Version", value: Machine.kernelRelease),
         InfoEntry(name: "OS/Arch", value: Platform.current.description),
         InfoEntry(name: "CPUs", value: "\(Machine.processorCount)"),
         InfoEntry(name: "Total Memory", value: "\(Machine.memory)"),
         InfoEntry(name: "Name", value: Machine.hostName),
       ]
+      return first + Engine.privileges() + last
     }
   }
 

@@ -16,8 +16,10 @@ public final class Engine: Sendable {
   public static let version = "0.1.0"
 
   private static var defaultRoot: String {
-    if Machine.effectiveUserID == 0 { return "/var/lib/stave" }
+    let user = UserNamespace.entered
+    if (user?.uid ?? Machine.effectiveUserID) == 0 { return "/var/lib/stave" }
     if let data = Machine.environment("XDG_DATA_HOME"), data.hasPrefix("/") { return data + "/stave" }
-    return (Machine.environment("HOME") ?? "/tmp") + "/.local/share/stave"
+    if let home = Machine.environment("HOME"), home.hasPrefix("/") { return home + "/.local/share/stave" }
+    return (user?.home ?? "") + "/.local/share/stave"
   }
 }

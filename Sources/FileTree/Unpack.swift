@@ -9,6 +9,9 @@ public enum UnpackWhiteouts: Sendable, Equatable {
   case overlayUser
   /// By removing what the directory holds from earlier layers.
   case apply
+
+  /// As overlayfs reads them where this process mounts it.
+  public static var native: UnpackWhiteouts { UserNamespace.usesUserAttributes ? .overlayUser : .overlay }
 }
 
 /// What unpacking a layer could not keep, without being a failure.
@@ -37,11 +40,13 @@ public struct LowerFile {
 /// Nothing outside `directory` is read or written: names with `..` fail, absolute names and symbolic links in the way
 /// lead inside. Missing parents are made with mode 0755, owned by root, of 1970. A member replaces what an earlier one
 /// left at its path, except that directories unite. `trusted.overlay.*` and `user.overlay.*` attributes of the archive
-/// are never set: they would redirect look-ups. If `keepOwners` is false every file belongs to the caller.
+/// are never set: they would redirect look-ups. If `keepOwners` is false every file belongs to the caller, and
+/// so does one whose owner is no id of this process's user namespace.
 /// `lowerLookup` finds the target of a hard link that this layer does not hold, or nil.
 @discardableResult
 public func unpackLayer(
-  _ source: ByteSource, into directory: Directory, whiteouts: UnpackWhiteouts = .overlay, keepOwners: Bool = true,
+  _ source: ByteSource, into directory: Directory, whiteouts: UnpackWhiteouts = .native,
+  keepOwners: Bool = UserNamespace.canChangeOwners,
   lowerLookup: ((TreePath) throws -> LowerFile?)? = nil
 ) throws -> UnpackReport {
   let reader = TarReader(source)

@@ -178,10 +178,19 @@ final class LayerUnpacker {
 
   // MARK: Metadata
 
+  /// Who the file shall belong to; nil for the caller. Ids that this user namespace does not have become root's: what
+  /// they were stays in the archive.
+  private func owner(_ entry: TarEntry) -> (uid: UInt32, gid: UInt32)? {
+    guard keepOwners else { return nil }
+    return (
+      UserNamespace.maps(uid: entry.uid) ? entry.uid : 0, UserNamespace.maps(gid: entry.gid) ? entry.gid : 0
+    )
+  }
+
   /// Sets owner, mode, attributes and time of an open file or directory. In this order: chown(2) clears set-uid bits
   /// and file capabilities.
   private func setMetadata(_ entry: TarEntry, _ file: OpenFile) throws {
-    if keepOwners { try file.setOwner(uid: entry.uid, gid: entry.gid) }
+    if let (uid, gid) = owner(entry) { try file.setOwner(uid: uid, gid: gid) }
     try file.setMode(entry.mode)
     try setAttributes(entry) { try file.setAttribute($0, $1) }
     if entry.kind == .directory {
@@ -193,7 +202,7 @@ final class LayerUnpacker {
 
   /// As the other, of what can't be opened.
   private func setMetadata(_ entry: TarEntry) throws {
-    if keepOwners { try root.setOwner(entry.path, uid: entry.uid, gid: entry.gid) }
+    if let (uid, gid) = owner(entry) { try root.setOwner(entry.path, uid: uid, gid: gid) }
     if entry.kind != .symlink { try root.setMode(entry.path, entry.mode) }
     try setAttributes(entry) { try root.setAttribute(entry.path, $0, $1) }
     try root.setModified(entry.path, entry.mtime)

@@ -45,16 +45,21 @@ public enum Machine {
   /// The capabilities that this process may give to others (capabilities(7)): permitted, and not barred by its
   /// bounding set. None if /proc can't be read.
   public static var capabilities: Set<Capability> {
-    guard let bytes = try? HostPath.read("/proc/self/status", limit: 1 << 20) else { return [] }
-    func mask(_ name: String) -> UInt64 {
-      for line in bytes.split(separator: UInt8(ascii: "\n")) where line.starts(with: Array("\(name):".utf8)) {
-        let digits = line.dropFirst(name.utf8.count + 1).filter { $0 > 32 }
-        return UInt64(String(decoding: digits, as: UTF8.self), radix: 16) ?? 0
-      }
-      return 0
-    }
+    func mask(_ name: String) -> UInt64 { UInt64(ownStatus(name), radix: 16) ?? 0 }
     let own = mask("CapPrm") & mask("CapBnd")
     return Set(Capability.allCases.filter { own & (1 << UInt64($0.rawValue)) != 0 })
+  }
+
+  /// Whether system calls of this process pass a filter (seccomp(2)): a container's, mostly.
+  public static var hasSystemCallFilter: Bool { ownStatus("Seccomp") == "2" }
+
+  /// One value of /proc/self/status (proc_pid_status(5)), empty if it has none of that name.
+  private static func ownStatus(_ name: String) -> String {
+    guard let bytes = try? HostPath.read("/proc/self/status", limit: 1 << 20) else { return "" }
+    for line in bytes.split(separator: UInt8(ascii: "\n")) where line.starts(with: Array("\(name):".utf8)) {
+      return String(decoding: line.dropFirst(name.utf8.count + 1).filter { $0 > 32 }, as: UTF8.self)
+    }
+    return ""
   }
 
   /// Bytes of physical memory.

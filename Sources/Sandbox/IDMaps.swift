@@ -5,8 +5,7 @@ internal import Linux
 enum IDMaps {
   /// Writes those of `spec` for the process `pid`.
   static func write(_ spec: ProcessSpec, of pid: Int32) throws {
-    let isRoot = Machine.effectiveUserID == 0
-    if !isRoot {
+    if Machine.effectiveUserID != 0 || UserNamespace.hasSingleID {
       // Who is not privileged must first give up setgroups(2).
       try put("deny", "/proc/\(pid)/setgroups")
     }

@@ -23,6 +23,7 @@ public final class SandboxLauncher: ProcessLauncher {
     var surroundings = SpawnPlan.Surroundings()
     surroundings.seccompProgram = spec.seccomp == .unconfined ? nil : []
     surroundings.hasUnifiedCgroups = hierarchies.isUnifiedOnly
+    surroundings.isMachineRoot = UserNamespace.isInitial
     return try SpawnPlan(spec, in: surroundings)
   }
 
@@ -48,6 +49,7 @@ public final class SandboxLauncher: ProcessLauncher {
   }
 
   private func start(_ spec: ProcessSpec, _ stdio: Stdio) throws -> RunningProcess {
+    try checkPrivileges(spec)
     var surroundings = SpawnPlan.Surroundings()
     var files: [OpenFile?] = [nil, nil, nil]
     switch stdio {
@@ -65,7 +67,9 @@ public final class SandboxLauncher: ProcessLauncher {
     do {
       surroundings.limitFiles = cgroup?.limitFiles ?? []
       surroundings.guardFile = cgroup?.guardFile
-      surroundings.canSetGroups = Machine.effectiveUserID == 0
+      surroundings.canSetGroups = !UserNamespace.hasSingleID
+      surroundings.isMachineRoot = UserNamespace.isInitial
+      surroundings.mapsTerminalGroup = UserNamespace.maps(gid: 5)
       surroundings.guardsDevices = cgroup?.guardsDevices ?? false
       var plan = try SpawnPlan(spec, in: surroundings)
       if case .overlay = spec.root,
@@ -85,6 +89,22 @@ public final class SandboxLauncher: ProcessLauncher {
       cgroup?.destroy()
       throw error
     }
+  }
+
+  /// Throws what an ordinary user lacks here for `spec`.
+  private func checkPrivileges(_ spec: ProcessSpec) throws {
+    guard let entered = UserNamespace.entered else { return }
+    if entered.form == .none {
+      throw Failure(
+        "make the container's namespaces", entered.reason ?? "not permitted", hint: entered.hint, exitCode: 125)
+    }
+    let groups = [spec.user.gid] + (UserNamespace.hasSingleID ? [] : spec.user.additionalGIDs)
+    if UserNamespace.maps(uid: spec.user.uid), groups.allSatisfy({ UserNamespace.maps(gid: $0) }) { return }
+    let user = "\(spec.user.uid):\(spec.user.gid)"
+    throw Failure(
+      "become user \(user)",
+      UserNamespace.hasSingleID ? "needs a second id" : "there are fewer ids in /etc/subuid and /etc/subgid",
+      hint: UserNamespace.facts.mappingHint, exitCode: 125)
   }
 
   /// The control group of the container; nil where it needs none.

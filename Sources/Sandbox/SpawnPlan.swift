@@ -26,6 +26,11 @@ public struct SpawnPlan: Sendable, Equatable, CustomStringConvertible {
     public var guardFile: String?
     /// Whether the launcher may give its children other groups; without privileges a user namespace keeps them.
     public var canSetGroups = true
+    /// Whether the launcher is root of the machine, not of a user namespace: there overlayfs keeps its marks in other
+    /// attributes, devices can't be made, and a new /sys is refused with the host's network.
+    public var isMachineRoot = true
+    /// Whether the terminal group, 5, is an id of the launcher's namespace.
+    public var mapsTerminalGroup = true
     /// Whether a device control group keeps the process from devices. Without, every mount is `nodev` and the devices
     /// of /dev are bound one by one.
     public var guardsDevices = true
@@ -40,7 +45,8 @@ public struct SpawnPlan: Sendable, Equatable, CustomStringConvertible {
 
     public static func == (a: Self, b: Self) -> Bool {
       a.seccompProgram == b.seccompProgram && a.limitFiles == b.limitFiles && a.guardFile == b.guardFile
-        && a.canSetGroups == b.canSetGroups && a.guardsDevices == b.guardsDevices
+        && a.canSetGroups == b.canSetGroups && a.isMachineRoot == b.isMachineRoot
+        && a.mapsTerminalGroup == b.mapsTerminalGroup && a.guardsDevices == b.guardsDevices
         && a.hasUnifiedCgroups == b.hasUnifiedCgroups && a.overlayForm == b.overlayForm
         && a.terminalSize == b.terminalSize
     }

@@ -17,6 +17,8 @@ struct SpawnPlanner {
     spec.namespaces.contains { $0.kind == kind && $0.path == nil }
   }
   private var hasUserNamespace: Bool { has(.user) }
+  /// Whether the mounts are made by root of a user namespace, the process's own or the launcher's.
+  private var isInUserNamespace: Bool { hasUserNamespace || !surroundings.isMachineRoot }
 
   mutating func plan() throws {
     try check()
@@ -83,7 +85,7 @@ struct SpawnPlanner {
       // Each of the first five would else have the kernel configuration's default: self-contained uppers need them
       // off. `volatile` saves syncing the upper's whole file system at the end.
       var options = ["redirect_dir=nofollow", "metacopy=off", "index=off", "xino=off", "nfs_export=off", "uuid=null"]
-      options += hasUserNamespace ? ["userxattr", "volatile"] : ["volatile"]
+      options += isInUserNamespace ? ["userxattr", "volatile"] : ["volatile"]
       steps.append(
         .overlayRoot(
           .init(
@@ -150,7 +152,9 @@ struct SpawnPlanner {
       addTarget(mount.destination, source: nil)
       var data = options.data
       // The terminal group must exist inside.
-      if mount.kind == .devpts, hasUserNamespace, !spec.gidMappings.contains(where: { $0.covers(5) }) {
+      let mapsTerminalGroup =
+        hasUserNamespace ? spec.gidMappings.contains { $0.covers(5) } : surroundings.mapsTerminalGroup
+      if mount.kind == .devpts, !mapsTerminalGroup {
         data.removeAll { $0 == "gid=5" }
       }
       let isDev = mount.kind == .tmpfs && TreePath(clamping: mount.destination).text == "dev"
@@ -160,7 +164,7 @@ struct SpawnPlanner {
           .init(
             type: mount.kind.rawValue, target: mount.destination, attributes: options.set | guarded,
             options: data, noLinks: mount.kind == .proc || mount.kind == .sysfs,
-            fallsBackToHost: mount.kind == .sysfs && hasUserNamespace)))
+            fallsBackToHost: mount.kind == .sysfs && isInUserNamespace)))
       if isDev { addDevices() }
     }
   }
@@ -170,7 +174,7 @@ struct SpawnPlanner {
   }
 
   private mutating func addDevices() {
-    let bindOnly = hasUserNamespace || !surroundings.guardsDevices
+    let bindOnly = isInUserNamespace || !surroundings.guardsDevices
     let standard: [(String, UInt64, UInt64)] = [
       ("null", 1, 3), ("zero", 1, 5), ("full", 1, 7), ("random", 1, 8), ("urandom", 1, 9), ("tty", 5, 0),
     ]
@@ -223,8 +227,4 @@ struct SpawnPlanner {
     if spec.diesWithLauncher { steps.append(.dieWithLauncher) }
     steps.append(.execute(arguments: spec.arguments, environment: spec.environment))
   }
-}
-
-extension IDMapping {
-  fileprivate func covers(_ id: UInt32) -> Bool { id >= inside && id - inside < count }
 }

@@ -15,7 +15,7 @@ extension Store {
       try unpackLayer(FileSource(tar), into: target) { try below.file($0) }
       for path in try Store.unnamedParents(tar) {
         guard let status = try below.status(path), status.kind == .directory else { continue }
-        try target.setOwner(path, uid: status.uid, gid: status.gid)
+        if UserNamespace.canChangeOwners { try target.setOwner(path, uid: status.uid, gid: status.gid) }
         try target.setMode(path, status.mode)
         try target.setModified(path, status.mtime)
       }
@@ -75,7 +75,8 @@ private struct LowerTrees {
     while !parent.isRoot {
       if let status = try tree.status(parent) {
         if status.kind != .directory { return true }
-        if try tree.attribute(parent, "trusted.overlay.opaque") != nil { return true }
+        let mark = UserNamespace.usesUserAttributes ? "user.overlay.opaque" : "trusted.overlay.opaque"
+        if try tree.attribute(parent, mark) != nil { return true }
       }
       parent = parent.parent
     }

@@ -26,7 +26,13 @@ public final class Store: Sendable {
   /// Opens the store at `root`; where there is none it is made, or with `create` false a `Failure` thrown.
   /// What killed processes left behind is removed.
   public static func open(root: String, create: Bool = true) throws -> Store {
-    let exists = try HostPath.status("\(root)/oci-layout") != nil
+    let layout = try HostPath.status("\(root)/oci-layout")
+    let exists = layout != nil
+    if let layout, layout.uid != Machine.effectiveUserID {
+      throw Failure(
+        "open store \(root)", "it belongs to another user (uid \(layout.uid))",
+        hint: "run stave as that user, or name a store of your own with --root")
+    }
     if !exists {
       guard create else {
         throw Failure("open store \(root)", "no such store", hint: "build, load or import an image first")

@@ -1,8 +1,23 @@
 internal import Core
+internal import Linux
 
 /// Where everything of a store is. Values only: nothing here looks at the disk.
 struct StorePaths: Sendable {
   let root: String
+  /// `tree`, or in a user namespace one that tells its ids and marks from those of others.
+  let treeName: String
+
+  init(root: String) {
+    self.root = root
+    treeName = UserNamespace.usesUserAttributes ? "tree-" + Self.idMapName() : "tree"
+  }
+
+  private static func idMapName() -> String {
+    let lines = [UserNamespace.userIDs, UserNamespace.groupIDs].map { map in
+      map.map { "\($0.inside) \($0.outside) \($0.count)" }.joined(separator: "\n")
+    }
+    return String(Digest.sha256(lines.joined(separator: "\n\n")).encoded.prefix(8))
+  }
 
   var blobs: String { "\(root)/blobs/sha256" }
   var layers: String { "\(root)/layers" }
@@ -27,7 +42,7 @@ struct StorePaths: Sendable {
 
   func layer(_ diffID: Digest) -> String { "\(layers)/\(diffID.encoded)" }
   func tar(_ diffID: Digest) -> String { "\(layer(diffID))/tar" }
-  func tree(_ diffID: Digest) -> String { "\(layer(diffID))/tree" }
+  func tree(_ diffID: Digest) -> String { "\(layer(diffID))/\(treeName)" }
   func step(_ key: Digest) -> String { "\(steps)/\(key.encoded).json" }
   func preimage(_ key: Digest) -> String { "\(steps)/\(key.encoded).preimage.json" }
   func log(_ key: Digest) -> String { "\(steps)/\(key.encoded).log" }

@@ -1,0 +1,41 @@
+internal import Core
+internal import Linux
+
+extension Engine {
+  /// What `info` says of the powers that this process has on this machine, and how to get those it lacks.
+  static func privileges() -> [InfoEntry] {
+    let facts = UserNamespace.facts
+    var out = [InfoEntry(name: "Rootless", value: form(facts))]
+    if let entered = UserNamespace.entered {
+      if let reason = entered.reason {
+        out.append(InfoEntry(name: " Missing", value: reason))
+      }
+      if let hint = entered.hint { out.append(InfoEntry(name: " Hint", value: hint)) }
+      for tool in [facts.userTool, facts.groupTool] {
+        out.append(InfoEntry(name: " \(tool.name)", value: tool.path ?? "not installed"))
+      }
+      out.append(InfoEntry(name: " Subordinate User IDs", value: text(facts.userRanges)))
+      out.append(InfoEntry(name: " Subordinate Group IDs", value: text(facts.groupRanges)))
+    }
+    for (name, value) in facts.switches { out.append(InfoEntry(name: " \(name)", value: value)) }
+    return out
+  }
+
+  private static func form(_ facts: RootlessFacts) -> String {
+    guard let entered = UserNamespace.entered else {
+      return UserNamespace.isInitial ? "no" : "no, but root of a user namespace only"
+    }
+    switch entered.form {
+    case .mapped:
+      let ids = UserNamespace.userIDs.reduce(UInt64(0)) { $0 + UInt64($1.count) }
+      return "yes, \(ids) ids are mapped"
+    case .single: return "yes, with a single id: steps that need another user or owner fail"
+    case .none: return "yes, without a user namespace: only steps without RUN can be built"
+    }
+  }
+
+  private static func text(_ ids: SubordinateIDs) -> String {
+    if ids.ranges.isEmpty { return "none" }
+    return ids.ranges.map { "\($0.first)+\($0.count)" }.joined(separator: " ")
+  }
+}
