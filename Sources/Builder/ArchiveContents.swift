@@ -112,7 +112,7 @@ enum ArchiveSpool {
     let head = try head(seekable)
     guard Compression(firstBytes: head) != .none || isForeign(head) else { return seekable }
     do {
-      return try spool(ForeignArchive.source(seekable), store, file.path)
+      return try spool(ForeignArchive.source(FilePart(seekable)), store, file.path)
     } catch let failure as Failure {
       throw failure.during("load \(file.path)")
     }
@@ -121,7 +121,7 @@ enum ArchiveSpool {
   /// A source of `file` that is plain or compressed with what layers are compressed with.
   static func ingestible(_ file: OpenFile, _ store: Store) throws -> ByteSource {
     let seekable = try seekable(file, store)
-    return isForeign(try head(seekable)) ? try ForeignArchive.source(seekable) : FileSource(seekable)
+    return isForeign(try head(seekable)) ? try ForeignArchive.source(FilePart(seekable)) : FileSource(seekable)
   }
 
   private static func head(_ file: OpenFile) throws -> [UInt8] {

@@ -116,8 +116,8 @@ public final class StepExecutor: OpExecutor {
   }
 
   /// The merged view of a stack, without a mount.
-  func view(_ stack: LayerStack, label: String = "the image") throws -> OverlayTree {
-    OverlayTree(try trees(stack).map { try Directory($0) }, label: label)
+  func view(_ stack: LayerStack, label: String = "the image") throws -> MergedTree {
+    MergedTree(trees: try trees(stack).map { try Directory($0) }, label: label)
   }
 
   /// The place of a vertex in the Dockerfile.

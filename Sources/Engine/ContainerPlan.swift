@@ -122,7 +122,7 @@ struct ContainerPlan: Sendable {
   }
 
   /// The process in the container's directory `folder`, on the layers `trees` (topmost first).
-  func spec(_ request: RunRequest, folder: String, trees: [String], view: OverlayTree) throws -> ProcessSpec {
+  func spec(_ request: RunRequest, folder: String, trees: [String], view: MergedTree) throws -> ProcessSpec {
     let account = try UserLookup(in: view).processUser(user)
     var lowers = trees
     if lowers.isEmpty {

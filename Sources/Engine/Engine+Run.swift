@@ -108,7 +108,7 @@ extension Engine {
     _ request: RunRequest, _ plan: ContainerPlan, _ store: Store, _ folder: String, _ trees: [String],
     _ signals: SignalQueue
   ) throws -> End {
-    let view = OverlayTree(try trees.map { try Directory($0) })
+    let view = MergedTree(trees: try trees.map { try Directory($0) })
     let spec = try plan.spec(request, folder: folder, trees: trees, view: view)
     let launcher = try SandboxLauncher(stateDirectory: store.root + "/sandbox")
     let streams = try ForegroundStreams(request)

@@ -1,5 +1,5 @@
 public import Core
-public import Linux
+internal import Linux
 
 /// What one COPY or ADD will put into its layer: every entry with its final place and metadata, decided before a byte
 /// is written.
@@ -10,8 +10,8 @@ public struct CopyPlan: Sendable {
     /// The file `path` of `views[view]`; `key` tells whether its content is that of an earlier time.
     case file(view: Int, path: TreePath, key: TreeNode.ContentKey?)
     case bytes([UInt8])
-    /// `entry.size` bytes of a file from `offset`: a member of an archive.
-    case part(OpenFile, offset: Int64)
+    /// A range of a file, of `entry.size` bytes: a member of an archive.
+    case part(FilePart)
   }
 
   /// Why an entry is in the layer.
@@ -75,8 +75,8 @@ public struct CopyPlan: Sendable {
     switch entry.data {
     case .none: return MemorySource([])
     case .bytes(let bytes): return MemorySource(bytes)
-    case .file(let view, let path, _): return DescriptorSource(try views[view].open(path))
-    case .part(let file, let offset): return FileSource(file, offset: offset, length: entry.entry.size)
+    case .file(let view, let path, _): return try views[view].open(path).source()
+    case .part(let part): return part.source()
     }
   }
 

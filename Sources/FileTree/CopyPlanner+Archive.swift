@@ -17,11 +17,12 @@ extension CopyPlanner {
       entry.entry.xattrs = entry.entry.xattrs.filter { HostNode.belongsIntoLayer($0.name) }
       if entry.entry.kind == .regular, entry.entry.size > 0 {
         if isPlain, member.extents == nil {
-          entry.data = .part(file, offset: member.dataOffset)
+          entry.data = .part(file.slice(from: member.dataOffset, count: entry.entry.size))
         } else {
           let kept = try spool ?? Spool(scratch, for: action)
           spool = kept
-          entry.data = .part(kept.file, offset: try kept.add(reader, size: entry.entry.size))
+          let start = try kept.add(reader, size: entry.entry.size)
+          entry.data = .part(FilePart(kept.file, offset: start, length: entry.entry.size))
         }
       }
       try addMember(entry, below: whole, for: action)
@@ -29,7 +30,7 @@ extension CopyPlanner {
     return true
   }
 
-  private func isPlainTar(_ file: OpenFile) throws -> Bool {
+  private func isPlainTar(_ file: FilePart) throws -> Bool {
     var first = [UInt8](repeating: 0, count: TarHeader.blockSize)
     let count = try first.withUnsafeMutableBytes { try file.read(into: $0, at: 0) }
     return count == first.count && TarBlock.isHeader(first)

@@ -34,7 +34,7 @@ struct FilteredTree: TreeView {
     }
   }
 
-  func open(_ path: TreePath) throws -> OpenFile { try view.open(path) }
+  func open(_ path: TreePath) throws -> FilePart { try view.open(path) }
 
   /// Whether the node is there: not hidden, or a directory with something that an exception brings back.
   private func shows(_ relative: TreePath, _ node: TreeNode, _ state: IgnorePatterns.State) throws -> Bool {

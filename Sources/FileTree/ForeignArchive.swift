@@ -1,5 +1,5 @@
 internal import Core
-public import Linux
+internal import Linux
 
 /// An archive from elsewhere, as ADD unpacks it: a tar, plain or compressed with gzip, bzip2, xz or zstd.
 ///
@@ -7,9 +7,9 @@ public import Linux
 /// the locale's characters and so loses those that are not ASCII in the C locale.
 public enum ForeignArchive {
   /// Whether `file` is such an archive, by its content alone: it begins, decompressed, with a right tar header.
-  /// A compressed file of something else is none. The file's position may be moved.
-  public static func isArchive(_ file: OpenFile) throws -> Bool {
-    let first = try head(FileSource(file))
+  /// A compressed file of something else is none.
+  public static func isArchive(_ file: FilePart) throws -> Bool {
+    let first = try head(file.source())
     if TarBlock.isHeader(first) { return true }
     guard isCompressed(first) else { return false }
     // A truncated or damaged compressed file is not an archive: it is copied as it is.
@@ -18,19 +18,20 @@ public enum ForeignArchive {
   }
 
   /// Calls `body` with each member of the archive `file` and the source of its data, in their order in the archive.
-  /// Throws a `Failure` if the archive is damaged. The file's position may be moved.
-  public static func entries(from file: OpenFile, _ body: (TarEntry, ByteSource) throws -> Void) throws {
+  /// Throws a `Failure` if the archive is damaged.
+  public static func entries(from file: FilePart, _ body: (TarEntry, ByteSource) throws -> Void) throws {
     let reader = try TarReader(source(file))
     do {
       while let member = try reader.next() { try body(member.entry, reader) }
     } catch let failure as Failure where failure.action == "read archive" {
-      throw Failure("read archive \(file.path)", failure.reason)
+      throw Failure("read archive \(file.file.path)", failure.reason)
     }
   }
 
   /// The plain tar of `file`.
-  public static func source(_ file: OpenFile) throws -> ByteSource {
-    isForeign(try head(FileSource(file))) ? try FilteredSource(file) : try Decompressor(FileSource(file))
+  public static func source(_ file: FilePart) throws -> ByteSource {
+    let plain = file.source()
+    return isForeign(try head(file.source())) ? try FilteredSource(plain, file.file.path) : try Decompressor(plain)
   }
 
   private static func head(_ source: ByteSource) throws -> [UInt8] {

@@ -65,7 +65,7 @@ public struct HostTree: TreeView {
     return out
   }
 
-  public func open(_ path: TreePath) throws -> OpenFile { try directory.open(path) }
+  public func open(_ path: TreePath) throws -> FilePart { FilePart(try directory.open(path)) }
 
   /// Whether the ignored directory `path` holds something that an exception brings back: then it is there itself.
   private func hasException(_ path: TreePath, _ state: IgnorePatterns.State) throws -> Bool {

@@ -15,7 +15,7 @@ public protocol TreeView: Sendable {
   func children(_ path: TreePath) throws -> [TreeChild]
 
   /// Opens the regular file `path` for reading.
-  func open(_ path: TreePath) throws -> OpenFile
+  func open(_ path: TreePath) throws -> FilePart
 
   /// The line of an ignore file that hides `path`, or nil.
   func exclusion(_ path: TreePath) -> IgnoreLine?
@@ -223,5 +223,5 @@ public struct EmptyTree: TreeView {
     throw SystemError(.noEntry, "open \(path)")
   }
 
-  public func open(_ path: TreePath) throws -> OpenFile { throw SystemError(.noEntry, "open \(path)") }
+  public func open(_ path: TreePath) throws -> FilePart { throw SystemError(.noEntry, "open \(path)") }
 }

@@ -120,7 +120,7 @@ import Testing
       case "COPY", "ADD":
         guard !stages.isEmpty else { throw Unsuitable() }
         let selection = try self.selection(words, files, stages)
-        let tree = OverlayTree(stages[stages.count - 1].layers)
+        let tree = MergedTree(trees: stages[stages.count - 1].layers)
         let plan = try selection.plan(onto: tree, created: Timestamp(seconds: 0), scratch: work.directory())
         let sink = MemorySink()
         let writer = TarWriter(sink)
@@ -135,7 +135,7 @@ import Testing
       }
     }
     guard let last = stages.last, !last.layers.isEmpty else { throw Unsuitable() }
-    return OverlayTree(last.layers)
+    return MergedTree(trees: last.layers)
   }
 
   private func instructions(_ text: String) throws -> [[String]] {
@@ -162,7 +162,7 @@ import Testing
     var arguments = words.dropFirst()
     var copy = CopySelection(words[0].uppercased(), sources: [], destination: [])
     copy.unpacksArchives = copy.instruction == "ADD"
-    let here = OverlayTree(stages[stages.count - 1].layers)
+    let here = MergedTree(trees: stages[stages.count - 1].layers)
     while let flag = arguments.first, flag.hasPrefix("--") {
       arguments = arguments.dropFirst()
       let parts = flag.split(separator: "=", maxSplits: 1).map(String.init)
@@ -171,7 +171,7 @@ import Testing
         guard let stage = stages.first(where: { $0.name == name.lowercased() }) ?? Int(name).map({ stages[$0] }) else {
           throw Unsuitable()
         }
-        source = OverlayTree(stage.layers)
+        source = MergedTree(trees: stage.layers)
       case ("--chown", let owner): copy.owner = try UserLookup(in: here).owner(owner)
       case ("--chmod", let mode): copy.mode = try ModeChange(mode)
       case ("--exclude", let pattern): copy.excludes.append(pattern)

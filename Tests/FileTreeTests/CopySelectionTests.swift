@@ -63,7 +63,7 @@ final class SampleTree: Sendable {
   }
 
   private func lines(_ selection: CopySelection) throws -> [String] {
-    let plan = try selection.plan(onto: OverlayTree([target.directory()]), created: time)
+    let plan = try selection.plan(onto: MergedTree(trees: [target.directory()]), created: time)
     return plan.text.split(separator: "\n").map { String($0) }
   }
 

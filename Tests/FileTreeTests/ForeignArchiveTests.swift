@@ -17,14 +17,14 @@ import Testing
       try run(program == "cat" ? [path] : [path, "-c"], input: bytes)
     }
     try withFile(try packed(archive(sampleEntries).bytes)) { file in
-      #expect(try ForeignArchive.isArchive(file))
+      #expect(try ForeignArchive.isArchive(FilePart(file)))
       var read: [(TarEntry, [UInt8])] = []
-      try ForeignArchive.entries(from: file) { read.append(($0, try $1.bytes(limit: 1 << 20) ?? [])) }
+      try ForeignArchive.entries(from: FilePart(file)) { read.append(($0, try $1.bytes(limit: 1 << 20) ?? [])) }
       #expect(read.map(\.0) == sampleEntries.map(\.0))
       #expect(read.map(\.1) == sampleEntries.map(\.1))
     }
     try withFile(try packed(Array("no archive, but long enough\n".utf8))) { file in
-      let isArchive = try ForeignArchive.isArchive(file)
+      let isArchive = try ForeignArchive.isArchive(FilePart(file))
       #expect(!isArchive)
     }
   }
@@ -38,7 +38,7 @@ import Testing
       [0x28, 0xb5, 0x2f, 0xfd] + noise,
     ] {
       try withFile(bytes) { file in
-        let isArchive = try ForeignArchive.isArchive(file)
+        let isArchive = try ForeignArchive.isArchive(FilePart(file))
         #expect(!isArchive, "\(bytes.prefix(8))")
       }
     }
@@ -46,9 +46,9 @@ import Testing
 
   @Test func aDamagedArchiveFailsByName() throws {
     try withFile(Array(try archive(sampleEntries).bytes.prefix(2000))) { file in
-      #expect(try ForeignArchive.isArchive(file))
+      #expect(try ForeignArchive.isArchive(FilePart(file)))
       do {
-        try ForeignArchive.entries(from: file) { _, _ in }
+        try ForeignArchive.entries(from: FilePart(file)) { _, _ in }
         Issue.record("it was read")
       } catch let failure as Failure {
         #expect(failure.action == "read archive \(file.path)")

@@ -4,7 +4,7 @@ import Linux
 import Testing
 
 /// Needs root: whiteouts are devices.
-@Suite(.enabled(if: Machine.effectiveUserID == 0)) struct OverlayTreeTests {
+@Suite(.enabled(if: Machine.effectiveUserID == 0)) struct MergedTreeTests {
   private func path(_ text: String) -> TreePath { TreePath(clamping: text) }
 
   @Test func layersAreMerged() throws {
@@ -25,7 +25,7 @@ import Testing
     try middle.file("to-directory/x")
     try top.file("d/a", "top")
     try top.link("link", to: "d")
-    let tree = OverlayTree([try top.directory(), try middle.directory(), try low.directory()])
+    let tree = MergedTree(trees: [try top.directory(), try middle.directory(), try low.directory()])
     func names(_ text: String) throws -> [String] {
       try tree.children(path(text)).map { String(decoding: $0.name, as: UTF8.self) }
     }
@@ -43,7 +43,7 @@ import Testing
     #expect(try tree.readSmallFile(path("d/b")) == Array("middle".utf8))
     #expect(try tree.entry(path("opaque"))?.xattrs == [])
     #expect(throws: Failure.self) { try tree.readSmallFile(path("d/b"), limit: 3) }
-    #expect(try OverlayTree([]).entry(.root)?.mode == 0o755)
+    #expect(try MergedTree(trees: []).entry(.root)?.mode == 0o755)
   }
 
   @Test func users() throws {
@@ -52,7 +52,7 @@ import Testing
       "etc/passwd", "root:x:0:0:root:/root:/bin/sh\n# bad\napp:x:1000:1001::/home/app:/bin/sh\nnum:x:70000:3::\n")
     try image.file("usr/group", "root:x:0:\nwheel:x:10:app,other\naudio:x:9:app\napp:x:1001:\n")
     try image.link("etc/group", to: "/usr/group")
-    let users = try UserLookup(in: OverlayTree([image.directory()]))
+    let users = try UserLookup(in: MergedTree(trees: [image.directory()]))
     func user(_ text: String) throws -> String {
       let user = try users.processUser(text)
       return "\(user.uid):\(user.gid) \(user.additionalGids) \(user.home) \(user.name ?? "-")"
