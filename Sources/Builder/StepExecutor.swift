@@ -58,7 +58,6 @@ public final class StepExecutor: OpExecutor {
     try await BlockingPool.shared.run { [self] in
       let target = key.kind == .definition ? try store.alias(key.digest) : key.digest
       guard let target, let record = try store.step(forKey: target), !record.stack.isEmpty else { return nil }
-      for layer in record.stack where try store.layer(layer.diffID) == nil { return nil }
       return LayerStack(record.stack)
     }
   }

@@ -26,7 +26,9 @@ extension CommandTree {
     .removeContainers(["container", "rm"]), .run(["container", "run"]),
   ]
 
-  private static let builderGroup: [Command] = [.build(["builder", "build"]), .pruneBuildCache]
+  private static let builderGroup: [Command] = [
+    .build(["builder", "build"]), .cacheUsage, .pruneBuildCache,
+  ]
 
   private static let systemGroup: [Command] = [.systemCheck, .systemUsage, .info(["system", "info"]), .pruneSystem]
 

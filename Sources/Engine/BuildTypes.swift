@@ -26,6 +26,8 @@ public struct BuildRequest: Sendable {
   public var idFile: String?
   /// Steps that run at the same time; nil for the machine's processors.
   public var jobs: Int?
+  /// How large the build cache may be after the build: a tenth of the disk if nobody says otherwise.
+  public var cacheSize = CacheSize.percent(10)
   /// The client's variables, `NAME=value`: proxies and `--build-arg NAME` are taken from here.
   public var environment: [String]
 
@@ -40,6 +42,14 @@ public struct BuildRequest: Sendable {
     network = "default"
     addHosts = []
     environment = []
+  }
+
+  /// A limit of the build cache.
+  public enum CacheSize: Sendable, Equatable {
+    case bytes(Int64)
+    /// Of the disk that holds the store.
+    case percent(Int)
+    case unlimited
   }
 
   /// Where the Dockerfile is.

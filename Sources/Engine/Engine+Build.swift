@@ -33,8 +33,29 @@ extension Engine {
     try checkSupport(request)
     let store = try await openStore()
     let lease = try await BlockingPool.shared.run { try store.lease() }
-    defer { lease.release() }
+    do {
+      let outcome = try await build(request, tags, store, reporter)
+      await release(lease, request, store, reporter)
+      return outcome
+    } catch {
+      await release(lease, request, store, reporter)
+      throw error
+    }
+  }
 
+  /// Ends what the build holds, and collects garbage if the build could have made too much.
+  private func release(
+    _ lease: Lease, _ request: BuildRequest, _ store: Store, _ reporter: ProgressReporter
+  ) async {
+    lease.release()
+    let limit = request.cacheSize.limit
+    guard let removed = await BlockingPool.shared.run({ Engine.limitCache(store, limit) }) else { return }
+    reporter.message("removed \(removed.steps) least valuable steps from the build cache, \(removed.freed) bytes")
+  }
+
+  private func build(
+    _ request: BuildRequest, _ tags: [ImageReference], _ store: Store, _ reporter: ProgressReporter
+  ) async throws -> BuildOutcome {
     let sources = try await reporter.internalStep("load build definition from \(request.dockerfileName)") {
       try await BlockingPool.shared.run { try BuildSources(request) }
     }

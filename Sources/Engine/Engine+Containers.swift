@@ -7,14 +7,18 @@ extension Engine {
   public func containers(all: Bool, withSize: Bool) async throws -> [ContainerSummary] {
     try await withStore { store in
       try store.containers().filter { all || $0.state.isRunning }.map { record in
-        ContainerSummary(
-          id: record.id, name: record.name, image: record.imageName, imageID: record.image ?? Digest.sha256(""),
-          command: record.config["arguments"]?.array?.compactMap(\.string) ?? [], created: record.created,
-          state: ContainerSummary.State(record.state),
-          labels: (record.config["labels"]?.object ?? [:]).compactMapValues(\.string),
-          size: withSize ? try TreeSize.bytes(of: store.containerPath(record.id) + "/upper") : nil)
+        Engine.summary(
+          record, size: withSize ? try TreeSize.bytes(of: store.containerPath(record.id) + "/upper") : nil)
       }
     }
+  }
+
+  static func summary(_ record: ContainerRecord, size: Int64?) -> ContainerSummary {
+    ContainerSummary(
+      id: record.id, name: record.name, image: record.imageName, imageID: record.image ?? Digest.sha256(""),
+      command: record.config["arguments"]?.array?.compactMap(\.string) ?? [], created: record.created,
+      state: ContainerSummary.State(record.state),
+      labels: (record.config["labels"]?.object ?? [:]).compactMapValues(\.string), size: size)
   }
 
   /// Docker's `inspect` document of the container called `name`.
@@ -44,30 +48,6 @@ extension Engine {
       }
       return name
     }
-  }
-
-  /// Removes all containers that do not run.
-  public func pruneContainers(filters: [(name: String, value: String)]) async throws -> PruneOutcome {
-    let until = try PruneFilters(filters, command: "container prune").until
-    return try await withStore { store in
-      let removed = try Engine.removeStopped(store, until: until)
-      var outcome = PruneOutcome()
-      outcome.containers = removed.removed
-      outcome.reclaimed = removed.reclaimed
-      return outcome
-    }
-  }
-
-  static func removeStopped(_ store: Store, until: Timestamp?) throws -> (removed: [String], reclaimed: Int64) {
-    var removed: [String] = []
-    var reclaimed: Int64 = 0
-    for record in try store.containers() where !record.state.isRunning {
-      if let until, record.created >= until { continue }
-      reclaimed += try TreeSize.bytes(of: store.containerPath(record.id) + "/upper")
-      try store.removeContainer(record.id)
-      removed.append(record.id)
-    }
-    return (removed, reclaimed)
   }
 
   /// Kills a process and waits until it is gone, at most ten seconds.

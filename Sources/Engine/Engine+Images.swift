@@ -76,16 +76,6 @@ extension Engine {
     }
   }
 
-  /// Removes images without a name, or with `all` those that no container uses.
-  public func pruneImages(all: Bool, filters: [(name: String, value: String)]) async throws -> RemovedImages {
-    let until = try PruneFilters(filters, command: "image prune").until
-    return try await withStore { store in
-      try Engine.execute(
-        PrunePlan.Scope(danglingImages: true, unusedImages: all, buildCache: false, until: until), store
-      ).images
-    }
-  }
-
   /// Brings in the images of an archive.
   public func load(_ from: ArchiveLocation) async throws -> [LoadedImage] {
     try await withStore { store in

@@ -31,8 +31,8 @@ extension Engine {
       throw Failure(
         "write container ID to \(path)", "the file exists", hint: "its container may still run: remove the file if not")
     }
+    // Until the container is there, which keeps the image: one that runs for days is not to keep garbage.
     let lease = try store.lease()
-    defer { lease.release() }
     let image = try findImage(request.image, store)
     let plan = try ContainerPlan(request, image: image)
     let trees = try store.trees(of: image.config.diffIDs)
@@ -42,6 +42,7 @@ extension Engine {
     Signal.pipe.ignore()
     defer { Signal.pipe.restoreDefault() }
     let folder = try create(plan, request, store)
+    lease.release()
     do {
       if let path = request.idFile { try HostPath.write(Array(plan.id.utf8), to: path) }
       let ended = try foreground(request, plan, store, folder, trees, signals)

@@ -1,31 +1,48 @@
 internal import Core
 internal import Linux
+internal import Store
 
 /// The `--filter` words of the prune commands.
 struct PruneFilters {
   /// Only what was made before this.
   var until: Timestamp?
 
-  /// Reads `until=24h` or `until=2024-01-02T03:04:05Z`; throws for any other filter.
-  init(_ filters: [(name: String, value: String)], command: String) throws {
+  /// Only images and containers with these labels.
+  var labels = LabelCondition()
+
+  /// Reads `until=24h`, `until=2024-01-02T03:04:05Z`, `label=a=b`, `label!=a`; throws for what is not among `names`.
+  /// `unused-for` is another word for `until`.
+  init(_ filters: [(name: String, value: String)], command: String, allowing names: [String]) throws {
     for filter in filters {
-      guard filter.name == "until" else {
-        throw Failure.notSupportedYet("\(command) --filter \(filter.name)=\(filter.value)")
-      }
-      guard until == nil else { throw Failure("\(command) --filter", "more than one until filter given") }
-      if let time = Timestamp(rfc3339: filter.value) {
-        until = time
-      } else if let seconds = Int64(filter.value) {
-        until = Timestamp(seconds: seconds)
-      } else if let age = PruneFilters.seconds(filter.value) {
-        let now = Machine.now()
-        until = Timestamp(seconds: now.seconds - age, nanoseconds: now.nanoseconds)
-      } else {
+      guard names.contains(filter.name) else {
+        let known = ["dangling", "description", "id", "inuse", "mutable", "parents", "private", "shared", "type"]
+        if known.contains(filter.name) {
+          throw Failure.notSupportedYet("\(command) --filter \(filter.name)=\(filter.value)")
+        }
         throw Failure(
-          "\(command) --filter until=\(filter.value)", "neither an age nor a time",
-          hint: "write an age such as 24h or 10m, or a time such as 2024-01-02T03:04:05Z")
+          "\(command) --filter \(filter.name)=\(filter.value)",
+          "invalid filter" + didYouMean(filter.name, in: names), exitCode: 125)
+      }
+      switch filter.name {
+      case "label": labels.wanted.append(filter.value)
+      case "label!": labels.unwanted.append(filter.value)
+      default:
+        guard until == nil else { throw Failure("\(command) --filter", "more than one until filter given") }
+        until = try PruneFilters.time(filter.value, "\(command) --filter \(filter.name)=\(filter.value)")
       }
     }
+  }
+
+  private static func time(_ text: String, _ what: String) throws -> Timestamp {
+    if let time = Timestamp(rfc3339: text) { return time }
+    if let seconds = Int64(text) { return Timestamp(seconds: seconds) }
+    if let age = PruneFilters.seconds(text) {
+      let now = Machine.now()
+      return Timestamp(seconds: now.seconds - age, nanoseconds: now.nanoseconds)
+    }
+    throw Failure(
+      what, "neither an age nor a time",
+      hint: "write an age such as 24h or 10m, or a time such as 2024-01-02T03:04:05Z")
   }
 
   /// Go's durations in whole seconds: `1h30m`, `10s`; nil if it is not one.

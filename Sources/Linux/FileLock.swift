@@ -38,7 +38,8 @@ public final class FileLock: Sendable {
     return there.inode == held.inode && there.device == held.device
   }
 
-  private static func open(_ path: String) throws -> OpenFile {
+  /// Opens the directory `path`, or the file, made if missing (0600).
+  static func open(_ path: String) throws -> OpenFile {
     let directory = stave_openat(AT_FDCWD, path, O_RDONLY | O_DIRECTORY | O_CLOEXEC, 0)
     if directory >= 0 { return OpenFile(owning: directory, path: path) }
     let fd = try check("open \(path)") { stave_openat(AT_FDCWD, path, O_RDONLY | O_CREAT | O_CLOEXEC, 0o600) }

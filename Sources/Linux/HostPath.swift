@@ -1,4 +1,4 @@
-internal import Core
+public import Core
 internal import CLinux
 internal import Glibc
 internal import Synchronization
@@ -21,6 +21,18 @@ public enum HostPath {
     if fstatat(AT_FDCWD, path, &s, follow ? 0 : AT_SYMLINK_NOFOLLOW) == 0 { return FileStatus(s) }
     if errno == ENOENT || errno == ENOTDIR { return nil }
     throw SystemError.last("stat \(path)")
+  }
+
+  /// Sets the time of the last change of `path` and leaves its content and its time of access; false if there is
+  /// nothing.
+  public static func setModified(_ path: String, _ time: Timestamp) throws -> Bool {
+    var times = [
+      timespec(tv_sec: 0, tv_nsec: Int(STAVE_UTIME_OMIT)),
+      timespec(tv_sec: Int(time.seconds), tv_nsec: Int(time.nanoseconds)),
+    ]
+    if utimensat(AT_FDCWD, path, &times, AT_SYMLINK_NOFOLLOW) == 0 { return true }
+    if errno == ENOENT || errno == ENOTDIR { return false }
+    throw SystemError.last("set the time of \(path)")
   }
 
   /// Renames; an existing file at `new` is replaced.

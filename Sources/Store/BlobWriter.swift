@@ -7,6 +7,7 @@ public import Linux
 /// `write` any number of times, then `finish` once. One that is let go before leaves nothing. Writing throws
 /// `CancellationError` in a cancelled task. Not safe for use from two threads at once.
 public final class BlobWriter: ByteSink {
+  private let store: Store
   private let paths: StorePaths
   private let temporary: String
   private let file: OpenFile
@@ -15,6 +16,7 @@ public final class BlobWriter: ByteSink {
   public private(set) var size: Int64 = 0
 
   init(_ store: Store) throws {
+    self.store = store
     paths = store.paths
     temporary = try store.temporaryPath("blob")
     file = try OpenFile(temporary, .create, permissions: 0o600)
@@ -39,7 +41,7 @@ public final class BlobWriter: ByteSink {
     if let expected, expected != digest {
       throw Failure("store blob \(expected)", "the content does not match: it is \(digest)")
     }
-    try Store.place(temporary, file, at: paths.blob(digest), size: size)
+    try store.place(temporary, file, at: paths.blob(digest), size: size)
     return (digest, size)
   }
 }
@@ -72,7 +74,8 @@ public final class LayerWriter {
   /// Ends the tar and makes it a layer of the store.
   public func commit() throws -> Layer {
     let (diffID, size) = try tar.finish()
-    try Store.place(temporary, file, at: store.paths.blob(diffID), size: size)
+    try store.place(temporary, file, at: store.paths.blob(diffID), size: size)
+    store.added(size)
     return try store.adoptBlobAsLayer(diffID)
   }
 }
@@ -86,13 +89,19 @@ extension Store {
 
   /// Moves the finished temporary file to `path`, where it may stand already: a file of the right name and size has
   /// the right content, since every file comes this way.
-  static func place(_ temporary: String, _ file: OpenFile, at path: String, size: Int64) throws {
-    if let there = try HostPath.status(path), there.size == size {
+  func place(_ temporary: String, _ file: OpenFile, at path: String, size: Int64) throws {
+    let isThere = try sharing {
+      guard let there = try HostPath.status(path), there.size == size else { return false }
+      return try markUsed(path, there)
+    }
+    if isThere {
       try HostPath.removeFile(temporary)
       return
     }
     try file.sync()
     try file.setMode(0o400)
+    // Of a clock that jumped since the lease began, and of a file that took long to write.
+    try markUsed(temporary)
     try HostPath.rename(temporary, to: path)
   }
 
@@ -103,7 +112,7 @@ extension Store {
     if let expected, expected != digest {
       throw Failure("store blob \(expected)", "the content does not match: it is \(digest)")
     }
-    if try hasBlob(digest) { return digest }
+    if try sharing({ try markUsed(paths.blob(digest)) }) { return digest }
     let writer = try blobWriter()
     try writer.write(bytes)
     return try writer.finish(expected: digest).digest

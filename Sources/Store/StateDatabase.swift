@@ -66,6 +66,11 @@ final class StateDatabase: Sendable {
     }.map { try Digest($0) }
   }
 
+  /// Every blob that is known as the compressed form of a layer.
+  func compressedBlobs() throws -> Set<Digest> {
+    Set(try queue.read { db in try String.fetchAll(db, sql: "SELECT blob FROM compressed") }.map { try Digest($0) })
+  }
+
   /// The compressed forms of the layer, sorted.
   func blobs(ofLayer diffID: Digest) throws -> [(blob: Digest, mediaType: String)] {
     try queue.read { db in

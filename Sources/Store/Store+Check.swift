@@ -3,45 +3,58 @@ internal import FileTree
 internal import Linux
 
 extension Store {
-  /// Reads everything and tells what is wrong, sorted by kind. With `repair` what is damaged is removed, so that it
-  /// can be loaded or built again, and throws where another command holds a lease.
+  /// Reads everything and tells what is wrong, sorted by kind. With `repair` what can be made again is made again, and
+  /// what is damaged removed, so that it can be loaded or built again; throws where another command holds a lease.
+  /// Without `repair`, what a running command is just making is passed over.
   public func check(repair: Bool = false) throws -> [StoreProblem] {
-    var lease: FileLock?
-    if repair {
-      lease = try FileLock.attempt(paths.lease, .exclusive)
-      guard lease != nil else {
-        throw Failure(
-          "repair store \(root)", "another stave command is building, loading or running",
-          hint: "try again when it has finished")
-      }
+    let gate = repair ? try self.gate(.exclusive) : nil
+    defer { gate?.release() }
+    let oldestLease = try PresenceLock.oldest(paths.lease)
+    if repair, oldestLease != nil {
+      throw Failure(
+        "repair store \(root)", "another stave command is building, loading or running",
+        hint: "try again when it has finished")
     }
-    defer { lease?.release() }
     var problems = try Workspace.clean(paths).map {
       StoreProblem("tmp/\($0)", "a killed command left it behind", isRepaired: true)
     }
+    problems += try checkRoot(repair)
     problems += try checkIndex(repair)
-    problems += try checkBlobs(repair)
-    problems += try checkLayers(repair)
+    problems += try checkBlobs(repair, oldestLease)
+    problems += try checkLayers(repair, oldestLease)
     problems += try checkImages(repair)
-    problems += try checkSteps(repair)
-    for id in try containerIDs() {
-      do {
-        _ = try container(id: id)
-      } catch {
-        problems.append(StoreProblem("container \(id.prefix(12))", "its record is damaged"))
-      }
+    problems += try checkSteps(repair, oldestLease)
+    problems += try checkContainers(repair)
+    return problems
+  }
+
+  /// What stands in the store's directory and is none of its own.
+  private func checkRoot(_ repair: Bool) throws -> [StoreProblem] {
+    let database = ["state.db", "state.db-wal", "state.db-shm", "state.db-journal"]
+    let known = Set(
+      database + [
+        "blobs", "layers", "stacks", "steps", "containers", "volumes", "tmp", "sandbox", "index.json", "oci-layout",
+        "lease", "cache-size",
+      ])
+    var problems: [StoreProblem] = []
+    for name in try Directory(root).entries().map({ String(decoding: $0, as: UTF8.self) })
+    where !known.contains(name) && name.hasSuffix(".tmp") {
+      if repair { try HostPath.removeTree("\(root)/\(name)") }
+      problems.append(StoreProblem(name, "a killed command left it behind", isRepaired: repair))
     }
     return problems
   }
 
   private func checkIndex(_ repair: Bool) throws -> [StoreProblem] {
+    // Under one gate with who writes both: else the one may be read before and the other after a change.
     let truth = try database().rows()
     if let rows = try? readRows(), rows == truth { return [] }
+    if !repair, let rows = try? readRows(), rows == (try database().rows()) { return [] }
     if repair { try writeIndex(truth) }
     return [StoreProblem("index.json", "it does not say what the database says", isRepaired: repair)]
   }
 
-  private func checkBlobs(_ repair: Bool) throws -> [StoreProblem] {
+  private func checkBlobs(_ repair: Bool, _ oldestLease: Timestamp?) throws -> [StoreProblem] {
     var problems: [StoreProblem] = []
     for name in try Directory(paths.blobs).entries().map({ String(decoding: $0, as: UTF8.self) }) {
       let path = "\(paths.blobs)/\(name)"
@@ -50,40 +63,13 @@ extension Store {
         problems.append(StoreProblem("blobs/sha256/\(name)", "it is no digest", isRepaired: repair))
         continue
       }
-      guard try Store.hash(path) != digest else { continue }
+      // A collection may have taken it since the names were read.
+      guard let found = try Store.hash(path), found != digest else { continue }
       if repair {
-        // The tree came from the tar when that was whole, but nothing proves it any more.
+        // What was made of the tar came from it when it was whole, but nothing proves it any more.
         if try layer(digest) != nil { try removeLayer(digest) } else { try remove(blob: digest) }
       }
       problems.append(StoreProblem("blob \(digest)", "the content is damaged", isRepaired: repair))
-    }
-    return problems
-  }
-
-  private func checkLayers(_ repair: Bool) throws -> [StoreProblem] {
-    var problems: [StoreProblem] = []
-    for diffID in try layerIDs() {
-      var reason: String?
-      let tar = try HostPath.status(paths.tar(diffID))
-      let blob = try HostPath.status(paths.blob(diffID))
-      if tar == nil {
-        reason = "it has no tar"
-      } else if blob == nil || tar?.inode != blob?.inode {
-        reason = "its tar is not the blob of that name"
-      }
-      guard let reason else { continue }
-      var isRepaired = false
-      if repair {
-        isRepaired = true
-        if blob != nil, tar != nil {
-          _ = try adoptBlobAsLayer(diffID)
-        } else if tar != nil, try Store.hash(paths.tar(diffID)) == diffID {
-          try HostPath.link(paths.tar(diffID), to: paths.blob(diffID))
-        } else {
-          try removeLayer(diffID)
-        }
-      }
-      problems.append(StoreProblem("layer \(diffID)", reason, isRepaired: isRepaired))
     }
     return problems
   }
@@ -92,9 +78,11 @@ extension Store {
     var problems: [StoreProblem] = []
     for row in try readRows() {
       guard let reason = try fault(row) else { continue }
+      if !repair, try !readRows().contains(row) { continue }
       if repair { try database().change(self) { try $0.remove(row.id) } }
       let name = row.tags.first.flatMap { try? ImageReference($0) }?.familiar ?? row.id.text
-      problems.append(StoreProblem("image \(name)", reason, isRepaired: repair))
+      problems.append(
+        StoreProblem("image \(name)", "\(reason): build, load or import it again", isRepaired: repair))
     }
     return problems
   }
@@ -106,28 +94,61 @@ extension Store {
     return nil
   }
 
-  private func checkSteps(_ repair: Bool) throws -> [StoreProblem] {
+  private func checkSteps(_ repair: Bool, _ oldestLease: Timestamp?) throws -> [StoreProblem] {
     var problems: [StoreProblem] = []
-    for name in try Directory(paths.steps).entries().map({ String(decoding: $0, as: UTF8.self) })
-    where name.hasSuffix(".json") && !name.hasSuffix(".preimage.json") {
-      guard let key = try? Digest("sha256:" + name.dropLast(5)) else { continue }
-      let reason: String
-      if try stepRecord(key) == nil {
-        reason = "its record is damaged"
-      } else if try step(forKey: key) == nil {
-        reason = "its layer is missing"
-      } else {
+    for name in try Directory(paths.steps).entries().map({ String(decoding: $0, as: UTF8.self) }) {
+      let path = "\(paths.steps)/\(name)"
+      guard let key = try? Digest("sha256:" + name.prefix { $0 != "." }) else {
+        if repair { try HostPath.removeTree(path) }
+        problems.append(StoreProblem("steps/\(name)", "it belongs to no step", isRepaired: repair))
         continue
       }
+      guard name.hasSuffix(".json"), !name.hasSuffix(".preimage.json"),
+        let status = try HostPath.status(path), oldestLease.map({ status.mtime < $0 }) ?? true
+      else { continue }
+      let reason: String
+      if let record = try stepRecord(key) {
+        if try hasLayers(of: record) { continue }
+        reason = "its layer is missing"
+      } else {
+        reason = "its record is damaged"
+      }
+      // A collection may have taken both meanwhile.
+      if !repair, try HostPath.status(path) == nil { continue }
       if repair { try removeStep(key) }
       problems.append(StoreProblem("step \(key)", reason, isRepaired: repair))
     }
     return problems
   }
 
-  private static func hash(_ path: String) throws -> Digest {
+  private func checkContainers(_ repair: Bool) throws -> [StoreProblem] {
+    var problems: [StoreProblem] = []
+    for id in try containerIDs() {
+      do {
+        _ = try container(id: id)
+      } catch {
+        guard try HostPath.status(paths.container(id)) != nil else { continue }
+        if repair { try removeContainer(id) }
+        problems.append(StoreProblem("container \(id.prefix(12))", "its record is damaged", isRepaired: repair))
+      }
+    }
+    return problems
+  }
+
+  /// The digest of the file, nil if it is not there.
+  static func hash(_ path: String) throws -> Digest? {
+    let file: OpenFile
+    do {
+      file = try OpenFile(path)
+    } catch let error as SystemError where error.code == .noEntry {
+      return nil
+    }
     var hasher = SHA256Hasher()
-    try FileSource(OpenFile(path)).copy(to: ClosureSink { hasher.update($0) })
+    try FileSource(file).copy(
+      to: ClosureSink { bytes in
+        try Task.checkCancellation()
+        hasher.update(bytes)
+      })
     return hasher.digest()
   }
 }

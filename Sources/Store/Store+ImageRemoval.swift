@@ -6,8 +6,8 @@ extension Store {
   ///
   /// A name is taken away; the image goes with its last name. An ID removes the image if all its names are of one
   /// repository, or with `force`. An image that a container uses stays: a stopped container's goes with `force`.
-  /// Layers that neither an image, a container nor a step record needs go with it, unless another command holds a
-  /// lease; then they wait for `prune`.
+  /// Layers that neither an image, a container nor a step record needs go with it, but those that were made or used
+  /// since the oldest lease began; they wait for `prune`.
   public func removeImage(_ text: String, force: Bool = false) throws -> ImageRemoval {
     let containers = try self.containers()
     var removal = ImageRemoval()
@@ -46,8 +46,9 @@ extension Store {
       try transaction.remove(row.id)
       return row
     }
-    if let gone, let lease = try FileLock.attempt(paths.lease, .exclusive) {
-      defer { lease.release() }
+    if let gone {
+      // From now on its layers count as build cache, if a step made them.
+      try growCacheEstimate(by: gone.size)
       removal.deleted += try collect(remainsOf: gone)
     }
     return removal
@@ -55,20 +56,21 @@ extension Store {
 
   /// Removes the blobs and layers of the image that nothing needs any more; returns the layers, topmost first.
   private func collect(remainsOf row: StateDatabase.Row) throws -> [Digest] {
-    let reachable = try reachable()
     let diffIDs = (try? imageConfig(row.id).diffIDs) ?? []
-    var blobs = [row.id, row.manifest.digest]
+    var blobs: Set<Digest> = [row.id, row.manifest.digest]
     if let manifest = try? ImageManifest(json: JSON.parse(readSmallBlob(row.manifest.digest))) {
-      blobs += manifest.layers.map(\.digest).filter { !diffIDs.contains($0) }
+      blobs.formUnion(manifest.layers.map(\.digest))
     }
-    var deleted: [Digest] = []
-    for diffID in diffIDs.reversed() where !reachable.layers.contains(diffID) && !deleted.contains(diffID) {
-      blobs += try database().blobs(ofLayer: diffID).map(\.blob)
-      try removeLayer(diffID)
-      deleted.append(diffID)
+    for diffID in diffIDs { blobs.formUnion(try database().blobs(ofLayer: diffID).map(\.blob)) }
+    let own = Set(diffIDs)
+    let done = try prune {
+      var plan = PrunePlan(try inventory(), PrunePlan.Scope(), now: Machine.now())
+      plan.layers.removeAll { !own.contains($0.digest) }
+      plan.blobs.removeAll { !blobs.contains($0.digest) }
+      return plan
     }
-    for blob in Set(blobs).sorted() where !reachable.blobs.contains(blob) { try remove(blob: blob) }
-    return deleted
+    var left = Set(done.layers.map(\.digest))
+    return diffIDs.reversed().filter { left.remove($0) != nil }
   }
 
   func remove(blob: Digest) throws {

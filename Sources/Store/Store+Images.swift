@@ -57,7 +57,17 @@ extension Store {
 
   /// The image `id`, or nil if the store does not have it.
   public func image(_ id: Digest) throws -> StoredImage? {
-    try readRows().first { $0.id == id }.map { try image($0) }
+    try using { try readRows().first { $0.id == id } }
+  }
+
+  /// The image that `find` finds. While a lease is held, neither it nor its layers are collected from then on.
+  private func using(_ find: () throws -> StateDatabase.Row?) throws -> StoredImage? {
+    if leaseBegin == nil { return try find().map { try image($0) } }
+    return try sharing {
+      guard let row = try find() else { return nil }
+      try markUsed(paths.blob(row.id))
+      return try image(row)
+    }
   }
 
   /// All images, newest first, then by ID. An image whose documents are damaged is left out: `check` tells of it.
@@ -103,7 +113,16 @@ extension Store {
 
   /// Finds the image that `text` names: `name`, `name:tag`, `name@sha256:...`, an ID, or the beginning of one.
   /// Throws `no such image: text`, with the nearest name, or that several IDs begin so.
-  public func resolve(_ text: String) throws -> StoredImage { try image(lookUp(text, readRows()).row) }
+  /// While a lease is held, neither the image nor its layers are collected from then on.
+  public func resolve(_ text: String) throws -> StoredImage {
+    var rows: [StateDatabase.Row] = []
+    let found = try using {
+      rows = try readRows()
+      return try lookUp(text, rows).row
+    }
+    guard let found else { throw noSuchImage(text, rows) }
+    return found
+  }
 
   /// The row that `text` names, and whether it did so by ID.
   func lookUp(_ text: String, _ rows: [StateDatabase.Row]) throws -> (row: StateDatabase.Row, byID: Bool) {

@@ -17,8 +17,13 @@ extension Store {
 
   /// Makes the blob `diffID`, an uncompressed tar, a layer.
   public func adoptBlobAsLayer(_ diffID: Digest) throws -> Layer {
+    try sharing { try linkLayer(diffID) }
+  }
+
+  /// As `adoptBlobAsLayer`; under the gate.
+  func linkLayer(_ diffID: Digest) throws -> Layer {
     let blob = try paths.blob(diffID)
-    guard let status = try HostPath.status(blob) else {
+    guard let status = try HostPath.status(blob), try markUsed(blob, status) else {
       throw Failure("open blob \(diffID)", "the store does not have it")
     }
     try HostPath.makeDirectories(paths.layer(diffID), mode: 0o700)
@@ -90,19 +95,23 @@ extension Store {
     return tree
   }
 
-  /// Removes the layer, its tree and its blob. Trees go by way of the temporary directory: a reader sees all or none.
+  /// Removes the layer, all that was made of it, and its blob.
   func removeLayer(_ diffID: Digest) throws {
-    try removeTreeOf(diffID)
-    try HostPath.removeTree(paths.layer(diffID))
-    try HostPath.removeFile(paths.blob(diffID))
+    if let moved = try moveAway(layer: diffID) { try HostPath.removeTree(moved) }
   }
 
-  private func removeTreeOf(_ diffID: Digest) throws {
-    let tree = paths.tree(diffID)
-    guard try HostPath.status(tree, follow: false) != nil else { return }
-    let temporary = try temporaryPath("tree")
-    try HostPath.rename(tree, to: temporary)
-    try HostPath.removeTree(temporary)
+  /// Takes the layer out of the store at once, whatever its size: a reader sees all or nothing. Returns where what is
+  /// left of it waits for its removal, below the temporary directory.
+  func moveAway(layer diffID: Digest) throws -> String? {
+    let temporary = try temporaryPath("gone")
+    do {
+      try HostPath.rename(paths.layer(diffID), to: temporary)
+    } catch let error as SystemError where error.code == .noEntry {
+      try HostPath.removeFile(paths.blob(diffID))
+      return nil
+    }
+    try HostPath.removeFile(paths.blob(diffID))
+    return temporary
   }
 
   private func noLayer(_ diffID: Digest) -> Failure {

@@ -1,101 +1,84 @@
-internal import Core
-internal import Linux
+public import Core
+public import Linux
 
 extension Store {
-  /// What is in use: the roots are images, containers and step records.
-  struct Reachable {
-    var layers: Set<Digest> = []
-    /// Config, manifest and layer blobs; not the tars, which `layers` says.
-    var blobs: Set<Digest> = []
+  /// What a collection of `scope` would remove now.
+  public func prunePlan(_ scope: PrunePlan.Scope, now: Timestamp = Machine.now()) throws -> PrunePlan {
+    PrunePlan(try inventory(), scope, now: now)
   }
 
-  /// Everything that can be reached but from `images` and `steps`, which are treated as gone.
-  func reachable(withoutImages images: Set<Digest> = [], withoutSteps steps: Set<Digest> = []) throws -> Reachable {
-    var out = Reachable()
-    for row in try readRows() where !images.contains(row.id) {
-      out.blobs.insert(row.id)
-      out.blobs.insert(row.manifest.digest)
-      if let image = try? image(row) {
-        out.layers.formUnion(image.config.diffIDs)
-        out.blobs.formUnion(image.manifest.layers.map(\.digest))
-      } else if let config = try? imageConfig(row.id) {
-        out.layers.formUnion(config.diffIDs)
-      }
-    }
-    for id in try containerIDs() {
-      guard let image = try? container(id: id).image else { continue }
-      out.blobs.insert(image)
-      if let config = try? imageConfig(image) { out.layers.formUnion(config.diffIDs) }
-    }
-    for record in try self.steps() where !steps.contains(record.key) {
-      if let diffID = record.resultDiffID { out.layers.insert(diffID) }
-    }
-    return out
-  }
-
-  /// What a collection of `scope` would remove now. Besides what the scope says, layers and blobs that nothing needs
-  /// are always removed. An image that a container uses never is; a step record whose layer an image keeps only goes
-  /// with `everyStep`.
-  public func prunePlan(_ scope: PrunePlan.Scope) throws -> PrunePlan {
-    var plan = PrunePlan()
-    let used = Set(try containers().compactMap(\.image))
-    for row in try readRows() where !used.contains(row.id) {
-      let isDangling = row.tags.isEmpty && row.repoDigests.isEmpty
-      guard scope.unusedImages || (scope.danglingImages && isDangling) else { continue }
-      if let until = scope.until {
-        guard let created = try? imageConfig(row.id).created, created < until else { continue }
-      }
-      let names = (row.tags + row.repoDigests).map { (try? ImageReference($0))?.familiar ?? $0 }
-      plan.images.append(PrunePlan.Image(id: row.id, names: names))
-    }
-    let goneImages = Set(plan.images.map(\.id))
-    if scope.buildCache || scope.everyStep {
-      let records = try steps()
-      let kept = try reachable(withoutImages: goneImages, withoutSteps: Set(records.map(\.key))).layers
-      plan.steps = records.filter { record in
-        if let until = scope.until, record.started >= until { return false }
-        return scope.everyStep || record.resultDiffID.map { !kept.contains($0) } ?? true
-      }.map(\.key).sorted()
-    }
-    let reachable = try reachable(withoutImages: goneImages, withoutSteps: Set(plan.steps))
-    let layers = Set(try layerIDs())
-    for diffID in layers.sorted() where !reachable.layers.contains(diffID) {
-      plan.layers.append(PrunePlan.Item(digest: diffID, size: try size(ofLayer: diffID)))
-    }
-    for digest in try blobDigests() where !reachable.blobs.contains(digest) && !layers.contains(digest) {
-      plan.blobs.append(PrunePlan.Item(digest: digest, size: try blobSize(digest) ?? 0))
-    }
-    return plan
-  }
-
-  /// Removes what `scope` covers; returns the plan that was done. Throws where another command holds a lease, since
-  /// what that command works on can't be told from garbage.
+  /// Removes what `scope` covers; returns the plan that was done, with the sizes that came free. Other commands may
+  /// work in the store meanwhile: what they use or make is no garbage.
   @discardableResult
-  public func prune(_ scope: PrunePlan.Scope) throws -> PrunePlan {
-    guard let lease = try FileLock.attempt(paths.lease, .exclusive) else {
-      throw Failure(
-        "prune", "another stave command is building, loading or running", hint: "try again when it has finished")
+  public func prune(_ scope: PrunePlan.Scope, now: Timestamp = Machine.now()) throws -> PrunePlan {
+    try prune { PrunePlan(try inventory(), scope, now: now) }
+  }
+
+  /// Makes the plan of `make` and does it, with everything that could change it kept out.
+  func prune(_ make: () throws -> PrunePlan) throws -> PrunePlan {
+    let gate = try gate(.exclusive)
+    var plan = try make()
+    let oldestLease = try PresenceLock.oldest(paths.lease)
+    try removeRows(plan)
+    for step in plan.steps { try removeStep(step.key, step.definitionKey) }
+    if plan.failedSteps { try removeStrayStepFiles(oldestLease) }
+    var moved: [(index: Int, path: String)] = []
+    for (index, item) in plan.layers.enumerated() {
+      if let path = try moveAway(layer: item.digest) { moved.append((index, path)) }
     }
-    defer { lease.release() }
-    let plan = try prunePlan(scope)
-    let gone = Set(plan.images.map(\.id))
-    if !gone.isEmpty {
-      try database().change(self) { transaction in
-        for id in gone.sorted() { try transaction.remove(id) }
-      }
+    for item in plan.blobs { try HostPath.removeFile(paths.blob(item.digest)) }
+    gate.release()
+    for (index, path) in moved {
+      // The blob is gone already, so that the tar counts here.
+      plan.layers[index].size = try size(ofFilesIn: path)
+      try HostPath.removeTree(path)
     }
-    for key in plan.steps { try removeStep(key) }
-    if scope.until == nil, scope.buildCache || scope.everyStep { try removeStrayStepFiles() }
-    for item in plan.layers { try removeLayer(item.digest) }
-    for item in plan.blobs { try remove(blob: item.digest) }
     return plan
   }
 
-  /// Bytes of the layer's tar and, if it has one, its tree.
-  func size(ofLayer diffID: Digest) throws -> Int64 {
+  /// Takes images and the links of compressed blobs out of the database.
+  private func removeRows(_ plan: PrunePlan) throws {
+    if plan.images.isEmpty, plan.blobs.isEmpty { return }
+    let links = try database().compressedBlobs().intersection(plan.blobs.map(\.digest))
+    if plan.images.isEmpty, links.isEmpty { return }
+    try database().change(self) { transaction in
+      for image in plan.images { try transaction.remove(image.id) }
+      for blob in links.sorted() { try transaction.unlink(blob) }
+    }
+  }
+
+  /// Removes logs of failed steps, and whatever else belongs to no record and was not made since `oldestLease`.
+  private func removeStrayStepFiles(_ oldestLease: Timestamp?) throws {
+    let names = try Directory(paths.steps).entries().map { String(decoding: $0, as: UTF8.self) }
+    let records = Set(names.filter { $0.utf8.count == 69 && $0.hasSuffix(".json") }.map { $0.dropLast(5) })
+    for name in names where !name.hasSuffix(".lock") {
+      let path = "\(paths.steps)/\(name)"
+      let owner = name.hasSuffix(".alias") ? try aliasTarget(path)[...] : name.prefix { $0 != "." }
+      if records.contains(owner) { continue }
+      if let oldestLease, let status = try HostPath.status(path, follow: false), status.mtime >= oldestLease { continue }
+      try HostPath.removeTree(path)
+    }
+  }
+
+  /// The digits of the key to which the alias at `path` leads, "" if it is damaged.
+  private func aliasTarget(_ path: String) throws -> String {
+    guard let bytes = try readIfThere(path), let key = try? Digest(String(decoding: bytes, as: UTF8.self)) else {
+      return ""
+    }
+    return key.encoded
+  }
+
+  /// Bytes of the layer's tar and of everything that was made of it.
+  func size(ofLayer diffID: Digest) throws -> Int64 { try size(ofFilesIn: paths.layer(diffID)) }
+
+  private func size(ofFilesIn layer: String) throws -> Int64 {
     var counted: Set<UInt64> = []
-    let tree = try hasTree(diffID) ? allocated(Directory(paths.tree(diffID)), &counted) : 0
-    return (try layer(diffID)?.size ?? 0) + tree
+    let tar = try HostPath.status("\(layer)/tar")
+    if let tar { counted.insert(tar.inode) }
+    guard try HostPath.status(layer) != nil else { return 0 }
+    let rest = try allocated(Directory(layer), &counted)
+    // With its second name gone the tar was counted by its blocks.
+    return rest + (tar.map { $0.linkCount > 1 ? $0.size : $0.size - $0.allocated } ?? 0)
   }
 
   /// Bytes that the files below `directory` take on disk, a file with several names once.

@@ -2,14 +2,27 @@ public import Core
 internal import Linux
 
 extension Store {
-  /// The record of the step `key` if its result can be used: its layer is in the store. Nil if there is none.
+  /// The record of the step `key` if its result can be used: all its layers are in the store. Nil if there is none.
+  /// It counts as used now: while a lease is held, neither it nor its layers are collected.
   ///
-  /// This is the hot path of a cached build: one small file read and one look at the layer, no database.
+  /// This is the hot path of a cached build: one small file read and a look at each layer, no database.
   /// `preimage` is `.null`; see `preimage(ofStep:)`.
   public func step(forKey key: Digest) throws -> StepRecord? {
-    guard let record = try stepRecord(key) else { return nil }
-    if let diffID = record.resultDiffID, try layer(diffID) == nil { return nil }
-    return record
+    try sharing {
+      guard let record = try stepRecord(key), try hasLayers(of: record), try markUsed(paths.step(key)) else {
+        return nil
+      }
+      return record
+    }
+  }
+
+  /// Whether all layers of the record's result are in the store.
+  func hasLayers(of record: StepRecord) throws -> Bool {
+    if let diffID = record.resultDiffID, try layer(diffID) == nil { return false }
+    for layer in record.stack where layer.diffID != record.resultDiffID {
+      if try self.layer(layer.diffID) == nil { return false }
+    }
+    return true
   }
 
   /// The record of the step `key`, whether its result still exists or not; a damaged one counts as none.
@@ -71,27 +84,17 @@ extension Store {
 
   /// Forgets the step; its layer stays until it is collected.
   public func removeStep(_ key: Digest) throws {
-    let record = try stepRecord(key)
-    try HostPath.removeFile(paths.step(key))
-    try HostPath.removeFile(paths.preimage(key))
-    try HostPath.removeFile(paths.log(key))
-    if let definitionKey = record?.definitionKey, try alias(definitionKey) == key {
-      try HostPath.removeFile(paths.alias(definitionKey))
-    }
+    let definitionKey = try stepRecord(key)?.definitionKey
+    try removeStep(key, definitionKey)
   }
 
-  /// Removes logs of failed steps, and whatever else belongs to no record.
-  func removeStrayStepFiles() throws {
-    for name in try Directory(paths.steps).entries().map({ String(decoding: $0, as: UTF8.self) }) {
-      let path = "\(paths.steps)/\(name)"
-      guard let dot = name.firstIndex(of: "."), let key = try? Digest("sha256:" + name[..<dot]) else {
-        try HostPath.removeTree(path)
-        continue
-      }
-      let owner = name.hasSuffix(".alias") ? try alias(key) : key
-      let isOwned = try owner.map { try HostPath.status(paths.step($0)) != nil } ?? false
-      if !isOwned { try HostPath.removeFile(path) }
-    }
+  /// As `removeStep`, where the record has been read already.
+  func removeStep(_ key: Digest, _ definitionKey: Digest?) throws {
+    // The record last: a removal that is killed can be done again.
+    if let definitionKey, try alias(definitionKey) == key { try HostPath.removeFile(paths.alias(definitionKey)) }
+    try HostPath.removeFile(paths.preimage(key))
+    try HostPath.removeFile(paths.log(key))
+    try HostPath.removeFile(paths.step(key))
   }
 
   /// All bytes of one of the store's small files, nil if it is not there.

@@ -2,59 +2,80 @@ internal import Core
 internal import Linux
 
 extension Store {
-  /// What takes how much space. A layer of several images counts once; one of an image and of the cache is the image's.
-  public func du() throws -> DiskUsage {
-    var usage = DiskUsage()
+  /// What takes how much space, object by object. A layer of several images counts once in the sums; one of an image
+  /// and of the cache is the image's.
+  public func usage() throws -> StoreUsage {
+    let inventory = try inventory()
+    var usage = StoreUsage()
+    let sizes = Dictionary(
+      uniqueKeysWithValues: try inventory.layers.map { ($0.digest, try size(ofLayer: $0.digest)) })
+    usage.images = images(inventory, sizes)
     let containers = try self.containers()
-    let used = Set(containers.compactMap(\.image))
-    let images = try self.images()
-    usage.images.total = images.count
-    usage.images.active = images.count { used.contains($0.id) }
-    let all = objects(images)
-    let kept = objects(images.filter { used.contains($0.id) })
-    for digest in all.layers {
-      let size = try size(ofLayer: digest)
-      usage.images.size += size
-      if !kept.layers.contains(digest) { usage.images.reclaimable += size }
-    }
-    for digest in all.blobs.subtracting(all.layers) {
-      let size = try blobSize(digest) ?? 0
-      usage.images.size += size
-      if !kept.blobs.contains(digest) { usage.images.reclaimable += size }
-    }
-
-    usage.containers.total = containers.count
-    usage.containers.active = containers.count { $0.state.isRunning }
     for container in containers {
       var counted: Set<UInt64> = []
       let size = (try? allocated(Directory(paths.container(container.id)), &counted)) ?? 0
-      usage.containers.size += size
-      if !container.state.isRunning { usage.containers.reclaimable += size }
+      usage.containers.append(StoreUsage.Container(record: container, size: size))
+    }
+    var counted: Set<UInt64> = []
+    usage.volumes = try Directory(paths.volumes).entries().map { name in
+      let size = try Directory(paths.volumes).entryStatus(name).kind == .directory
+        ? allocated(Directory("\(paths.volumes)/\(String(decoding: name, as: UTF8.self))"), &counted) : 0
+      return StoreUsage.Volume(name: String(decoding: name, as: UTF8.self), size: size)
     }
 
-    let volumes = try Directory(paths.volumes).entries()
-    usage.volumes.total = volumes.count
-    var counted: Set<UInt64> = []
-    usage.volumes.size = try allocated(Directory(paths.volumes), &counted)
-
-    let records = try steps()
-    usage.buildCache.total = records.count
-    let cached = Set(records.compactMap(\.resultDiffID))
-    usage.buildCache.active = records.count { $0.resultDiffID.map { all.layers.contains($0) } ?? false }
-    for diffID in cached.subtracting(all.layers) { usage.buildCache.size += try size(ofLayer: diffID) }
-    usage.buildCache.reclaimable = usage.buildCache.size
+    let used = Set(inventory.usedImages)
+    func objects(_ images: [StoreInventory.Image]) -> Set<Digest> {
+      Set(images.flatMap { $0.contents.layers + $0.contents.blobs })
+    }
+    let all = objects(inventory.images).union(inventory.pinned.layers).union(inventory.pinned.blobs)
+    let kept = objects(inventory.images.filter { used.contains($0.id) })
+      .union(inventory.pinned.layers).union(inventory.pinned.blobs)
+    let blobSizes = inventory.blobs.map { ($0.digest, $0.size) }
+    for (digest, size) in sizes.map({ ($0.key, $0.value) }) + blobSizes where all.contains(digest) {
+      usage.imageBytes += size
+      if !kept.contains(digest) { usage.reclaimableImageBytes += size }
+    }
+    addCache(inventory, sizes, inImages: all, &usage)
     return usage
   }
 
-  private func objects(_ images: [StoredImage]) -> (layers: Set<Digest>, blobs: Set<Digest>) {
-    var layers: Set<Digest> = []
-    var blobs: Set<Digest> = []
-    for image in images {
-      layers.formUnion(image.config.diffIDs)
-      blobs.formUnion(image.manifest.layers.map(\.digest))
-      blobs.insert(image.id)
-      blobs.insert(image.manifestDigest)
+  private func images(_ inventory: StoreInventory, _ sizes: [Digest: Int64]) -> [StoreUsage.Image] {
+    var holders: [Digest: Int] = [:]
+    for image in inventory.images { for layer in Set(image.contents.layers) { holders[layer, default: 0] += 1 } }
+    return inventory.images.map { image in
+      var row = StoreUsage.Image(id: image.id)
+      for layer in Set(image.contents.layers) {
+        let size = sizes[layer] ?? 0
+        if (holders[layer] ?? 0) > 1 { row.sharedSize += size } else { row.uniqueSize += size }
+      }
+      return row
     }
-    return (layers, blobs)
+  }
+
+  private func addCache(
+    _ inventory: StoreInventory, _ sizes: [Digest: Int64], inImages: Set<Digest>, _ usage: inout StoreUsage
+  ) {
+    let lastUsed = CacheSelection(
+      inventory, neededLayers: [], PrunePlan.Scope(), now: Timestamp(seconds: 0)
+    ).lastUsed
+    let makers = Dictionary(
+      inventory.records.compactMap { record in record.layer.map { ($0, record.key) } },
+      uniquingKeysWith: { first, _ in first })
+    var counted: Set<Digest> = []
+    for (index, record) in inventory.records.enumerated() {
+      let isShared = record.layer.map { inImages.contains($0) } ?? false
+      let below = record.stack.dropLast().last.flatMap { makers[$0] }
+      usage.steps.append(
+        StoreUsage.Step(
+          key: record.key, parents: below.map { [$0] } ?? [], title: record.title,
+          size: record.size + (record.layer.flatMap { sizes[$0] } ?? 0), created: record.started,
+          lastUsed: lastUsed[index], isShared: isShared, isInUse: inventory.isLeased(lastUsed[index])))
+      var bytes = record.size
+      for layer in record.stack where !inImages.contains(layer) && counted.insert(layer).inserted {
+        bytes += sizes[layer] ?? 0
+      }
+      usage.cacheBytes += bytes
+    }
+    usage.steps.sort { ($1.lastUsed, $0.key) < ($0.lastUsed, $1.key) }
   }
 }

@@ -1,5 +1,5 @@
 internal import Core
-public import Linux
+internal import Linux
 internal import Synchronization
 
 /// Everything Stave keeps on disk: blobs, layers, images, step records, containers.
@@ -15,6 +15,10 @@ public final class Store: Sendable {
   private struct Lazy {
     var workspace: Workspace?
     var database: StateDatabase?
+    /// When the newest lease of this process began.
+    var leaseBegin: Timestamp?
+    /// Bytes of layers that this process made.
+    var added: Int64 = 0
   }
   private let lazy = Mutex(Lazy())
 
@@ -59,10 +63,6 @@ public final class Store: Sendable {
     try HostPath.write(JSON.object(["imageLayoutVersion": "1.0.0"]).bytes, to: paths.layout)
   }
 
-  /// Keeps the garbage collector away as long as the result lives. Whoever writes blobs, layers or records that no
-  /// image names yet, or uses an image for longer than a moment, holds one. Waits for a running collection.
-  public func lease() throws -> FileLock { try FileLock.acquire(paths.lease, .shared) }
-
   /// A new path in this process's own temporary directory, on the store's file system; nothing is there yet. It is
   /// removed when the process ends, by the process or by the next one.
   public func temporaryPath(_ prefix: String = "file") throws -> String { try workspace().newPath(prefix) }
@@ -72,6 +72,24 @@ public final class Store: Sendable {
     let path = try temporaryPath(prefix)
     try HostPath.makeDirectories(path, mode: mode)
     return path
+  }
+
+  /// When the newest lease of this process began, or nil if it has had none.
+  var leaseBegin: Timestamp? { lazy.withLock { $0.leaseBegin } }
+
+  func leaseBegan(_ time: Timestamp) {
+    lazy.withLock { lazy in lazy.leaseBegin = max(time, lazy.leaseBegin ?? time) }
+  }
+
+  /// Counts the bytes of a layer that this process made.
+  func added(_ bytes: Int64) { lazy.withLock { $0.added += bytes } }
+
+  /// The bytes that `added` counted since the last call.
+  func takeAdded() -> Int64 {
+    lazy.withLock { lazy in
+      defer { lazy.added = 0 }
+      return lazy.added
+    }
   }
 
   func workspace() throws -> Workspace {

@@ -30,7 +30,10 @@ struct StorePaths: Sendable {
   var database: String { "\(root)/state.db" }
   var index: String { "\(root)/index.json" }
   var layout: String { "\(root)/oci-layout" }
+  /// Whose locks tell who works in the store: see `Store.lease` and `Store.gate`.
   var lease: String { "\(root)/lease" }
+  /// An upper bound of the build cache's bytes, decimal.
+  var cacheSize: String { "\(root)/cache-size" }
 
   /// The blob's file. Only SHA-256 names blobs of the store.
   func blob(_ digest: Digest) throws -> String {

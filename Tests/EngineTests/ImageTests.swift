@@ -40,10 +40,10 @@ import Testing
     let bench = try await Bench()
     try await bench.build("FROM base\nENV A=1\n", tags: ["named"])
     let dangling = try await bench.build("FROM base\nENV A=2\n")
-    let pruned = try await bench.engine.pruneImages(all: false, filters: [])
+    let pruned = try await bench.engine.pruneImages(all: false, filters: []).images
     #expect(pruned.deleted.contains(dangling.imageID))
     #expect(try await bench.engine.images(all: true).compactMap(\.repository).sorted() == ["base", "named"])
-    let young = try await bench.engine.pruneImages(all: true, filters: [("until", "24h")])
+    let young = try await bench.engine.pruneImages(all: true, filters: [("until", "24h")]).images
     #expect(young.deleted.isEmpty)
   }
 

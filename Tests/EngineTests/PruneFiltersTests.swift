@@ -1,11 +1,12 @@
 import Core
 import Linux
+import Store
 import Testing
 @testable import Engine
 
 @Suite struct PruneFiltersTests {
   private func until(_ value: String) throws -> Timestamp? {
-    try PruneFilters([("until", value)], command: "image prune").until
+    try PruneFilters([("until", value)], command: "image prune", allowing: ["until", "label", "label!"]).until
   }
 
   @Test func readsAgesAndTimes() throws {
@@ -14,7 +15,7 @@ import Testing
     #expect((5409...5411).contains(age))
     #expect(try until("2024-01-02T03:04:05Z") == Timestamp(rfc3339: "2024-01-02T03:04:05Z"))
     #expect(try until("1700000000") == Timestamp(seconds: 1_700_000_000))
-    #expect(try PruneFilters([], command: "image prune").until == nil)
+    #expect(try PruneFilters([], command: "image prune", allowing: ["until", "label", "label!"]).until == nil)
   }
 
   @Test(
@@ -24,8 +25,17 @@ import Testing
     #expect(throws: Failure.self) { try until(text) }
   }
 
+  @Test func readsLabels() throws {
+    let filters = try PruneFilters(
+      [("label", "a"), ("label!", "b=c"), ("label", "d=e=f")], command: "image prune",
+      allowing: ["until", "label", "label!"])
+    #expect(filters.labels.wanted == ["a", "d=e=f"])
+    #expect(filters.labels.unwanted == ["b=c"])
+    #expect(filters.until == nil)
+  }
+
   @Test func refusesOtherFiltersAndTwoOfOne() {
-    #expect(throws: Failure.self) { try PruneFilters([("dangling", "true")], command: "image prune") }
-    #expect(throws: Failure.self) { try PruneFilters([("until", "1h"), ("until", "2h")], command: "image prune") }
+    #expect(throws: Failure.self) { try PruneFilters([("dangling", "true")], command: "image prune", allowing: ["until", "label", "label!"]) }
+    #expect(throws: Failure.self) { try PruneFilters([("until", "1h"), ("until", "2h")], command: "image prune", allowing: ["until", "label", "label!"]) }
   }
 }

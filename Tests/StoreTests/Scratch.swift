@@ -66,6 +66,16 @@ final class Scratch {
     try OpenFile(path, .readWrite).write(Array(text.utf8))
   }
 
+  /// Every blob, tar and step file.
+  var files: [String] {
+    get throws {
+      func names(_ directory: String) throws -> [String] {
+        try Directory(directory).entries().map { "\(directory)/\(String(decoding: $0, as: UTF8.self))" }
+      }
+      return try names(store.paths.blobs) + names(store.paths.steps)
+    }
+  }
+
   var temporaries: [String] {
     get throws { try Directory(path + "/store/tmp").entries().map { String(decoding: $0, as: UTF8.self) } }
   }

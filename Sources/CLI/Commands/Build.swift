@@ -75,7 +75,20 @@ private func buildRequest(_ call: Invocation) throws -> BuildRequest {
     throw call.usage("invalid argument \"\(jobs)\" for \"--jobs\" flag: expected 1 or more")
   }
   request.environment = call.environment
+  request.cacheSize = try cacheSize(call)
   return request
+}
+
+/// `STAVE_KEEP_STORAGE`: how large the build cache may be after a build.
+private func cacheSize(_ call: Invocation) throws -> BuildRequest.CacheSize {
+  guard let text = call.variable("STAVE_KEEP_STORAGE"), !text.isEmpty else { return .percent(10) }
+  if text == "unlimited" { return .unlimited }
+  if text.hasSuffix("%"), let share = Int(text.dropLast()), (0...100).contains(share) { return .percent(share) }
+  guard let bytes = ByteSize.parse(text) else {
+    throw Failure(
+      "read STAVE_KEEP_STORAGE=\(text)", "it is no size", hint: "write a size such as 20g, a share such as 15%, or unlimited")
+  }
+  return .bytes(bytes)
 }
 
 private func dockerfile(_ call: Invocation) throws -> BuildRequest.DockerfileLocation {

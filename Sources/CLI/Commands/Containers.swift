@@ -35,37 +35,10 @@ extension Command {
       }
     }
   }
-
-  /// `stave container prune`.
-  static let pruneContainers = Command(
-    path: ["container", "prune"], usage: "[OPTIONS]", summary: "Remove all stopped containers",
-    flags: [
-      Flag("filter", .list, "until=TIME", placeholder: "key=value"),
-      Flag("force", "f", .bool, "Do not ask"),
-    ], arity: .none
-  ) { call in
-    guard call.bool("force") || call.confirms("WARNING! This will remove all stopped containers.") else { return 0 }
-    let outcome = try await call.engine.pruneContainers(filters: try call.pairs("filter"))
-    call.console.print(pruneText(outcome))
-    return 0
-  }
 }
 
-/// What a prune removed, in Docker's words.
-func pruneText(_ outcome: PruneOutcome) -> String {
-  var out = ""
-  if !outcome.containers.isEmpty {
-    out += "Deleted Containers:\n" + outcome.containers.map { $0 + "\n" }.joined() + "\n"
-  }
-  let images = removedLines(outcome.images)
-  if !images.isEmpty { out += "Deleted Images:\n" + lowercasedHeads(images) + "\n" }
-  if !outcome.cacheRecords.isEmpty {
-    out += "Deleted build cache objects:\n" + outcome.cacheRecords.map { $0 + "\n" }.joined() + "\n"
-  }
-  return out + "Total reclaimed space: \(HumanText.size(outcome.reclaimed))\n"
-}
-
-private let containerColumns: [OutputFormat.Column] = [
+/// The columns that a template may name.
+let containerColumns: [OutputFormat.Column] = [
   .init("ID", "CONTAINER ID"), .init("Image", "IMAGE"), .init("Command", "COMMAND"), .init("RunningFor", "CREATED"),
   .init("CreatedAt", "CREATED AT"), .init("Status", "STATUS"), .init("State", "STATE"), .init("Ports", "PORTS"),
   .init("Names", "NAMES"), .init("Size", "SIZE"), .init("Labels", "LABELS"), .init("Mounts", "MOUNTS"),

@@ -31,25 +31,6 @@ extension Command {
       }
     }
   }
-
-  /// `stave image prune`.
-  static let pruneImages = Command(
-    path: ["image", "prune"], usage: "[OPTIONS]", summary: "Remove unused images",
-    flags: [
-      Flag("all", "a", .bool, "Remove all images without a container, not only those without a name"),
-      Flag("filter", .list, "until=TIME", placeholder: "key=value"),
-      Flag("force", "f", .bool, "Do not ask"),
-    ], arity: .none
-  ) { call in
-    let what =
-      call.bool("all") ? "all images without at least one container associated to them" : "all dangling images"
-    guard call.bool("force") || call.confirms("WARNING! This will remove \(what).") else { return 0 }
-    let removed = try await call.engine.pruneImages(all: call.bool("all"), filters: try call.pairs("filter"))
-    let lines = removedLines(removed)
-    if !lines.isEmpty { call.console.print("Deleted Images:\n" + lowercasedHeads(lines) + "\n") }
-    call.console.line("Total reclaimed space: \(HumanText.size(removed.reclaimed))")
-    return 0
-  }
 }
 
 /// `Untagged: x` and `Deleted: sha256:...`, a line each.

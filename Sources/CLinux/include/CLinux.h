@@ -10,6 +10,8 @@
 
 // Flags that the C library shows only with _GNU_SOURCE, which would change types that Swift's Glibc module also has.
 enum { STAVE_O_PATH = 010000000 };
+// UTIME_OMIT of utimensat(2), a cast that Swift does not import.
+enum { STAVE_UTIME_OMIT = 0x3ffffffe };
 
 // openat2(2) with resolve flags. -1 and errno on failure.
 int stave_openat2(int dirfd, const char *path, uint64_t flags, uint64_t mode, uint64_t resolve);

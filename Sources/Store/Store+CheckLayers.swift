@@ -1,0 +1,80 @@
+internal import Core
+internal import FileTree
+internal import Linux
+
+extension Store {
+  /// Whether each layer's tar is the blob of that name, can be read to its end, and is what its tree was made of. A
+  /// tree that is not is removed by a repair, and made again when it is needed.
+  func checkLayers(_ repair: Bool, _ oldestLease: Timestamp?) throws -> [StoreProblem] {
+    var problems: [StoreProblem] = []
+    for name in try Directory(paths.layers).entries().map({ String(decoding: $0, as: UTF8.self) }) {
+      guard let diffID = try? Digest("sha256:\(name)") else {
+        if repair { try HostPath.removeTree("\(paths.layers)/\(name)") }
+        problems.append(StoreProblem("layers/\(name)", "it is no digest", isRepaired: repair))
+        continue
+      }
+      let status = try HostPath.status(paths.layer(diffID))
+      // One that is just being made, or was removed meanwhile.
+      guard let status, oldestLease.map({ status.mtime < $0 }) ?? true else { continue }
+      if let problem = try checkTar(diffID, repair) {
+        problems.append(problem)
+      } else if let reason = try faultOfTree(diffID) {
+        if repair { try HostPath.removeTree(paths.tree(diffID)) }
+        problems.append(StoreProblem("tree of layer \(diffID)", reason, isRepaired: repair))
+      }
+    }
+    return problems
+  }
+
+  private func checkTar(_ diffID: Digest, _ repair: Bool) throws -> StoreProblem? {
+    let tar = try HostPath.status(paths.tar(diffID))
+    let blob = try HostPath.status(paths.blob(diffID))
+    let reason: String
+    if tar == nil {
+      reason = "it has no tar"
+    } else if blob == nil || tar?.inode != blob?.inode {
+      reason = "its tar is not the blob of that name"
+    } else {
+      return nil
+    }
+    guard repair else {
+      return try HostPath.status(paths.layer(diffID)) == nil ? nil : StoreProblem("layer \(diffID)", reason)
+    }
+    if blob != nil {
+      _ = try linkLayer(diffID)
+    } else if tar != nil, try Store.hash(paths.tar(diffID)) == diffID {
+      try HostPath.link(paths.tar(diffID), to: paths.blob(diffID))
+    } else {
+      try removeLayer(diffID)
+    }
+    return StoreProblem("layer \(diffID)", reason, isRepaired: true)
+  }
+
+  /// What the layer's tree lacks of its tar, or nil: the kind of every entry, the size and mode of files, the targets of
+  /// links.
+  private func faultOfTree(_ diffID: Digest) throws -> String? {
+    guard try hasTree(diffID) else { return nil }
+    let tree = try Directory(paths.tree(diffID))
+    var last: [TreePath: TarEntry] = [:]
+    let reader = TarReader(FileSource(try OpenFile(paths.tar(diffID))))
+    while let member = try reader.next() {
+      try Task.checkCancellation()
+      // What a later entry replaced is gone with all that was below it.
+      if member.entry.kind != .directory, last[member.entry.path]?.kind == .directory { return nil }
+      last[member.entry.path] = member.entry
+    }
+    for (path, entry) in last.sorted(by: { $0.key < $1.key })
+    where !path.isRoot && !path.components.contains(where: { $0.starts(with: Array(".wh.".utf8)) }) {
+      guard let status = try tree.status(path) else { return "\(path.absolute) is missing" }
+      let isRight: Bool =
+        switch entry.kind {
+        case .regular: status.kind == .regular && status.size == entry.size && status.mode == entry.mode
+        case .directory: status.kind == .directory
+        case .symlink: status.kind == .symlink
+        default: true
+        }
+      if !isRight { return "\(path.absolute) is not what the tar says" }
+    }
+    return nil
+  }
+}
