@@ -1,6 +1,7 @@
 internal import Core
 public import FileTree
 internal import Linux
+public import Store
 
 /// The directory that a build copies from, without what its ignore file excludes.
 public struct BuildContext: Sendable {
@@ -10,9 +11,14 @@ public struct BuildContext: Sendable {
   /// The ignore file's patterns with the name of the file, or nil when there is none.
   public let ignore: IgnorePatterns?
   public let ignoreName: String?
+  /// What earlier builds learned of the files' contents; `saveIndex` keeps what this one learns.
+  let index: ContextIndex?
+  /// Contents that were read for a key, until they are copied.
+  let contents = ContentStore()
 
-  /// Opens the context; throws a `Failure` if a pattern of the ignore file is malformed.
-  public init(path: String, ignoreFile: (name: String, content: [UInt8])?) throws {
+  /// Opens the context; throws a `Failure` if a pattern of the ignore file is malformed. `store` keeps what is known of
+  /// its files from build to build.
+  public init(path: String, ignoreFile: (name: String, content: [UInt8])?, store: Store? = nil) throws {
     self.path = path
     ignoreName = ignoreFile?.name
     ignore = try ignoreFile.map { file in
@@ -22,6 +28,11 @@ public struct BuildContext: Sendable {
         throw failure.during("read \(file.name)")
       }
     }
-    tree = HostTree(try Directory(path), ignore: ignore)
+    let directory = try Directory(path)
+    tree = HostTree(directory, ignore: ignore)
+    index = try store.map { try $0.contextIndex(of: directory) }
   }
+
+  /// Keeps what was learned of the files for the next build. Without it the next one reads more, so no error counts.
+  public func saveIndex() { try? index?.save() }
 }

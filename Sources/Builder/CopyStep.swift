@@ -22,18 +22,21 @@ struct CopyStep: Sendable {
       guard case .context(let path) = source else { return nil }
       return .tree(executor.context.tree, pattern: Array(path.utf8))
     }
-    return try await digest(sources)
+    let index = executor.context.index
+    return try await BlockingPool.shared.run {
+      try CopyStep.digest(selection(sources), index, keeping: executor.context.contents)
+    }
   }
 
   /// The digest of what is read from other stages and images, whose results are `inputs[1...]`.
   func inputDigest(_ inputs: [LayerStack]) async throws -> Graph.ContentDigest {
-    let sources = try await BlockingPool.shared.run {
-      try copy.sources.compactMap { source -> CopySelection.Source? in
+    try await BlockingPool.shared.run {
+      let sources = try copy.sources.compactMap { source -> CopySelection.Source? in
         guard case .input(let index, let path) = source else { return nil }
         return .tree(try executor.view(inputs[index], label: "the source of --from"), pattern: Array(path.utf8))
       }
+      return try CopyStep.digest(selection(sources))
     }
-    return try await digest(sources)
   }
 
   func run(_ inputs: [LayerStack], keys: StepKeys) throws -> LayerStack {
@@ -72,10 +75,10 @@ struct CopyStep: Sendable {
       unpacksArchives: copy.isAdd)
   }
 
-  private func digest(_ sources: [CopySelection.Source]) async throws -> Graph.ContentDigest {
-    let digest = try await selection(sources).sourceDigest(nil, width: Machine.processorCount)
-    return Graph.ContentDigest(
-      digest: digest.digest,
-      preimage: .array(digest.records.map { .strings([$0.path.absolute, $0.facts]) }))
+  private static func digest(
+    _ selection: CopySelection, _ index: ContextIndex? = nil, keeping contents: ContentStore? = nil
+  ) throws -> Graph.ContentDigest {
+    let digest = try selection.sourceDigest(index, keeping: contents, width: Machine.processorCount)
+    return Graph.ContentDigest(digest: digest.digest, preimage: Preimage(text: { digest.list.json }))
   }
 }

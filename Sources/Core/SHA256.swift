@@ -23,6 +23,12 @@ public struct SHA256Hasher: ~Copyable {
     text.withUTF8 { update(UnsafeRawBufferPointer($0)) }
   }
 
+  /// Puts the 32 bytes of the digest of all bytes so far into `out`.
+  func finish(into out: UnsafeMutableRawBufferPointer) {
+    var copy = context
+    stave_sha256_final(out.bindMemory(to: UInt8.self).baseAddress, &copy)
+  }
+
   /// The digest of all bytes so far. The hasher stays usable: more bytes may follow.
   public func digest() -> Digest {
     var copy = context

@@ -3,6 +3,7 @@ internal import Core
 internal import Dockerfile
 internal import FileTree
 internal import Linux
+internal import Store
 
 /// The Dockerfile of a build, read and parsed, and where its context is.
 struct BuildSources: Sendable {
@@ -48,8 +49,8 @@ struct BuildSources: Sendable {
   }
 
   /// The context as RUN-less steps see it.
-  func openContext() throws -> BuildContext {
-    try BuildContext(path: contextPath, ignoreFile: ignoreFile)
+  func openContext(_ store: Store) throws -> BuildContext {
+    try BuildContext(path: contextPath, ignoreFile: ignoreFile, store: store)
   }
 
   private static func find(in context: String) throws -> String {

@@ -66,11 +66,19 @@ extension Engine {
       throw Failure("", "No image was generated. Is your Dockerfile empty?")
     }
 
-    let context = try await BlockingPool.shared.run { try sources.openContext() }
+    let context = try await BlockingPool.shared.run { try sources.openContext(store) }
     let executor = try StepExecutor(
       store: store, plan: plan, context: context, source: sources.document, reporter: reporter)
     let solver = Solver(executor, parallelism: request.jobs ?? max(2, Machine.processorCount)) { reporter.report($0) }
-    let result = try await solve(solver, plan)
+    let solved: Result<LayerStack, any Error>
+    do {
+      solved = .success(try await solve(solver, plan))
+    } catch {
+      solved = .failure(error)
+    }
+    // Also of a build that failed: the next one is likely to be of the same files.
+    await BlockingPool.shared.run { context.saveIndex() }
+    let result = try solved.get()
 
     let written = try await reporter.internalStep("exporting to image") {
       let image = try await BlockingPool.shared.run {

@@ -1,5 +1,5 @@
 public import Core
-internal import Linux
+public import Linux
 
 /// What one COPY or ADD will put into its layer: every entry with its final place and metadata, decided before a byte
 /// is written.
@@ -8,7 +8,7 @@ public struct CopyPlan: Sendable {
   public enum Data: Sendable {
     case none
     /// The file `path` of `views[view]`; `key` tells whether its content is that of an earlier time.
-    case file(view: Int, path: TreePath, key: TreeNode.ContentKey?)
+    case file(view: Int, path: TreePath, key: FileIdentity?)
     case bytes([UInt8])
     /// A range of a file, of `entry.size` bytes: a member of an archive.
     case part(FilePart)
@@ -53,22 +53,6 @@ public struct CopyPlan: Sendable {
     }
   }
 
-  /// As `write(to:)`, and gives the content digest, made from the same one reading of the files.
-  public func writeHashing(to writer: TarWriter) throws -> ContentDigest {
-    var records: [ContentDigest.Record] = []
-    for entry: Entry in entries {
-      try writer.begin(entry.entry)
-      var content: Digest?
-      if let source = try source(entry) {
-        let hashing = HashingSource(source)
-        try writer.copy(from: hashing)
-        content = hashing.digest
-      }
-      if entry.origin != .existing { records.append(ContentDigest.Record(entry.entry, content: content)) }
-    }
-    return ContentDigest(records)
-  }
-
   /// The data of a regular file's entry, nil for every other.
   func source(_ entry: Entry) throws -> ByteSource? {
     guard entry.entry.kind == .regular else { return nil }
@@ -91,23 +75,6 @@ public struct CopyPlan: Sendable {
       out += "\(tar.path)\(link)\(mark)\n"
     }
     return out
-  }
-}
-
-/// A source that hashes what passes.
-private final class HashingSource: ByteSource {
-  private let source: ByteSource
-  private var hasher = SHA256Hasher()
-
-  init(_ source: ByteSource) { self.source = source }
-
-  /// The SHA-256 of all bytes so far.
-  var digest: Digest { hasher.digest() }
-
-  func read(into buffer: UnsafeMutableRawBufferPointer) throws -> Int {
-    let count = try source.read(into: buffer)
-    hasher.update(UnsafeRawBufferPointer(rebasing: buffer[..<count]))
-    return count
   }
 }
 

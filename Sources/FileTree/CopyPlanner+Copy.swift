@@ -37,12 +37,6 @@ extension CopyPlanner {
     guard let place = try source.view.resolve(path), let node = try source.view.entry(place) else {
       throw try source.missing(path)
     }
-    let wanted = destination
-    defer { destination = wanted }
-    if keepsSourcePaths {
-      let own = TreePath(clamping: wanted).appending(node.kind == .directory ? path : path.parent)
-      destination = [UInt8(ascii: "/")] + own.bytes + [UInt8(ascii: "/")]
-    }
     if node.kind != .directory {
       if !path.isRoot, excludes.matches(TreePath.root.child(path.name)) { return }
       if selection.unpacksArchives, node.kind == .regular, try unpack(place, of: source.view, for: action) { return }

@@ -10,8 +10,6 @@ final class CopyPlanner {
   let excludes: IgnorePatterns
   /// Where the next sources go.
   var destination: [UInt8]
-  /// Whether each match keeps its path in the source, below `destination`: for digests of the sources.
-  var keepsSourcePaths = false
 
   var views: [any TreeView] = []
   /// What the layer holds so far; no `.existing` entries yet.

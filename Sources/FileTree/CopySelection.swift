@@ -60,43 +60,4 @@ public struct CopySelection: Sendable {
     for source: Source in sources { try planner.add(source) }
     return try planner.finish()
   }
-
-  /// The digest of what the sources select, known before the destination's tree exists: names, kinds, modes and
-  /// contents. Archives count as files, owners as they are; `destination`, `owner` and `mode` belong to the key of the
-  /// instruction itself.
-  public func sourceDigest(_ memory: (any ContentDigestMemory)? = nil) throws -> ContentDigest {
-    try sourcePlan().contentDigest(memory)
-  }
-
-  /// As `sourceDigest(_:)`, on up to `width` threads.
-  public func sourceDigest(_ memory: (any ContentDigestMemory)? = nil, width: Int) async throws -> ContentDigest {
-    let copy = self
-    let plan = try await BlockingPool.shared.run { try copy.sourcePlan() }
-    return try await plan.contentDigest(memory, width: width)
-  }
-
-  /// The selection with each file where it stands in its source: what people can read a changed digest from. Sources of
-  /// one label are one tree; where there are several labels, each has a directory of its own.
-  private func sourcePlan() throws -> CopyPlan {
-    var plain = self
-    plain.owner = nil
-    plain.mode = nil
-    plain.unpacksArchives = false
-    let planner = try CopyPlanner(plain, onto: EmptyTree(), created: Timestamp(seconds: 0), scratch: nil)
-    planner.keepsSourcePaths = true
-    var labels: [String] = []
-    for source: Source in sources {
-      if case .tree(let view, _) = source, !labels.contains(view.label) { labels.append(view.label) }
-    }
-    for (number, source): (Int, Source) in sources.enumerated() {
-      switch source {
-      case .bytes: planner.destination = Array("/heredoc-\(number)/".utf8)
-      case .tree(let view, _):
-        let tree = labels.count == 1 ? "/" : "/tree-\(labels.firstIndex(of: view.label) ?? 0)/"
-        planner.destination = Array(tree.utf8)
-      }
-      try planner.add(source)
-    }
-    return try planner.finish()
-  }
 }

@@ -41,28 +41,44 @@ public struct HostTree: TreeView {
   }
 
   public func children(_ path: TreePath) throws -> [TreeChild] {
-    if let kept = listings.of(path) { return kept }
-    let found = try list(path)
-    listings.keep(found, of: path)
-    return found
+    let listing = try listing(path)
+    var open: Directory?
+    return try (0..<listing.count).map { index in
+      // Who digested the files knows their attributes.
+      if listing.kind(index) == .regular, !listing.content(index).isKnown, let host = listing.host {
+        let directory = try open ?? self.open(directory: path)
+        open = directory
+        listing.setCapability(index, try host.capability(index, in: directory))
+      }
+      return TreeChild(name: listing.name(index), node: listing.node(index))
+    }
   }
 
-  private func list(_ path: TreePath) throws -> [TreeChild] {
-    let inner = path.isRoot ? directory : try directory.directory(path)
-    let state = ignore?.state(path)
-    var out: [TreeChild] = []
-    for name: [UInt8] in try inner.entries() {
-      let child = path.child(name)
-      let matched = state.flatMap { ignore?.state(child, below: $0) }
-      if let ignore, matched?.isMatched == true, !ignore.couldContainExceptions(child) { continue }
-      guard let status = try HostNode.status(name, in: inner) else { continue }
-      if let matched, matched.isMatched {
-        guard status.kind == .directory, try hasException(child, matched) else { continue }
+  /// The entries of the directory `path`: one state of them, as long as it is kept.
+  func listing(_ path: TreePath) throws -> TreeListing {
+    if let kept = listings.of(path) { return kept }
+    return listings.keep(try list(path), of: path)
+  }
+
+  /// Opens the directory `path` itself.
+  func open(directory path: TreePath) throws -> Directory { try directory.directory(path) }
+
+  /// Runs `body` while nobody else digests the tree: two of them would read the same files.
+  func whileDigesting<T>(_ body: () throws -> T) rethrows -> T { try listings.whileDigesting(body) }
+
+  private func list(_ path: TreePath) throws -> TreeListing {
+    let inner = try open(directory: path)
+    let listing = try DirectoryListing(inner)
+    if let ignore {
+      let state = ignore.state(path)
+      try listing.keep { index in
+        let child = path.child(Array(listing.name(index)))
+        let matched = ignore.state(child, below: state)
+        if !matched.isMatched { return true }
+        return try listing.kind(index) == .directory && hasException(child, matched)
       }
-      out.append(
-        TreeChild(name: name, node: try HostNode.read(status, TreePath.root.child(name), in: inner, owner: owner)))
     }
-    return out
+    return TreeListing(listing, owner: owner)
   }
 
   public func open(_ path: TreePath) throws -> FilePart { FilePart(try directory.open(path)) }
@@ -71,33 +87,36 @@ public struct HostTree: TreeView {
   private func hasException(_ path: TreePath, _ state: IgnorePatterns.State) throws -> Bool {
     guard let ignore, ignore.couldContainExceptions(path) else { return false }
     let inner = try directory.directory(path)
-    for name: [UInt8] in try inner.entries() {
-      let child = path.child(name)
+    let listing = try DirectoryListing(inner)
+    for index in 0..<listing.count {
+      let child = path.child(Array(listing.name(index)))
       let matched = ignore.state(child, below: state)
       if !matched.isMatched { return true }
-      if ignore.couldContainExceptions(child), try HostNode.status(name, in: inner)?.kind == .directory,
-        try hasException(child, matched)
-      {
-        return true
-      }
+      if listing.kind(index) == .directory, try hasException(child, matched) { return true }
     }
     return false
   }
 }
 
-/// Listings of directories, up to 100,000 entries in all: beyond that they are read again.
+/// Listings of directories, up to 150,000 entries in all: beyond that they are read again.
 private final class Listings: Sendable {
-  private let kept = Mutex<(count: Int, of: [TreePath: [TreeChild]])>((0, [:]))
+  private let kept = Mutex<(count: Int, of: [TreePath: TreeListing])>((0, [:]))
+  private let digesting = Mutex(())
 
-  func of(_ path: TreePath) -> [TreeChild]? { kept.withLock { $0.of[path] } }
+  func of(_ path: TreePath) -> TreeListing? { kept.withLock { $0.of[path] } }
 
-  func keep(_ children: [TreeChild], of path: TreePath) {
+  /// Keeps `listing`, or gives the one that another thread was quicker with.
+  func keep(_ listing: TreeListing, of path: TreePath) -> TreeListing {
     kept.withLock { kept in
-      guard kept.of[path] == nil, kept.count + children.count < 100_000 else { return }
-      kept.of[path] = children
-      kept.count += children.count + 1
+      if let there = kept.of[path] { return there }
+      guard kept.count + listing.count < 150_000 else { return listing }
+      kept.of[path] = listing
+      kept.count += listing.count + 1
+      return listing
     }
   }
+
+  func whileDigesting<T>(_ body: () throws -> T) rethrows -> T { try digesting.withLock { _ in try body() } }
 }
 
 /// Reading one node of a directory of the host.

@@ -42,23 +42,6 @@ public struct TreeNode: Sendable, Equatable {
     public var inode: UInt64
   }
 
-  /// What stays the same as long as a file's content does: a key for remembered content digests.
-  public struct ContentKey: Sendable, Hashable {
-    public var device: UInt64
-    public var inode: UInt64
-    public var size: Int64
-    public var mtime: Timestamp
-    public var ctime: Timestamp
-
-    public init(device: UInt64, inode: UInt64, size: Int64, mtime: Timestamp, ctime: Timestamp) {
-      self.device = device
-      self.inode = inode
-      self.size = size
-      self.mtime = mtime
-      self.ctime = ctime
-    }
-  }
-
   public var kind: Kind
   /// Permission bits with set-uid, set-gid and sticky: 0 ... 07777.
   public var mode: UInt16
@@ -77,7 +60,7 @@ public struct TreeNode: Sendable, Equatable {
   /// Set for a regular file with more than one name.
   public var hardLinkKey: HardLinkKey?
   /// Set for a regular file of the host.
-  public var contentKey: ContentKey?
+  public var contentKey: FileIdentity?
 
   public init(
     kind: Kind, mode: UInt16, uid: UInt32 = 0, gid: UInt32 = 0, size: Int64 = 0,
@@ -106,8 +89,7 @@ public struct TreeNode: Sendable, Equatable {
       deviceMinor: isDevice ? status.deviceMinor : 0, xattrs: xattrs)
     if isRegular {
       if status.linkCount > 1 { hardLinkKey = HardLinkKey(device: status.device, inode: status.inode) }
-      contentKey = ContentKey(
-        device: status.device, inode: status.inode, size: status.size, mtime: status.mtime, ctime: status.ctime)
+      contentKey = FileIdentity(status)
     }
   }
 }

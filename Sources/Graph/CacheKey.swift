@@ -14,7 +14,7 @@ public struct CacheKey: Hashable, Sendable {
   public let digest: Digest
   /// Everything that went into the digest, and the lists behind the digests in it: the difference of two pre-images
   /// says why a step was not found.
-  public let preimage: JSON
+  public let preimage: Preimage
 
   /// Keys are compared by digest.
   public static func == (a: CacheKey, b: CacheKey) -> Bool { a.digest == b.digest }
@@ -39,11 +39,11 @@ public struct CacheKey: Hashable, Sendable {
     // The first member changes when results of older versions must not be found.
     var digested: [String: JSON] = ["version": 1, "kind": .string(kind.rawValue), "op": vertex.op.canonical]
     digested.merge(members) { _, new in new }
-    var explained = digested
+    var explained = digested.mapValues { Preimage($0) }
     for (name, content) in digests {
       guard let content else { continue }
       digested[name] = .string(content.digest.text)
-      explained[name] = .object(["digest": .string(content.digest.text), "of": content.preimage])
+      explained[name] = .object(["digest": Preimage(.string(content.digest.text)), "of": content.preimage])
     }
     self.kind = kind
     digest = Digest.sha256(JSON.object(digested).bytes)
@@ -58,10 +58,10 @@ public struct StepKeys: Sendable, Hashable {
 }
 
 /// The digest of some files, and the list that was digested.
-public struct ContentDigest: Sendable, Hashable {
+public struct ContentDigest: Sendable {
   public var digest: Digest
-  public var preimage: JSON
-  public init(digest: Digest, preimage: JSON) {
+  public var preimage: Preimage
+  public init(digest: Digest, preimage: Preimage) {
     self.digest = digest
     self.preimage = preimage
   }

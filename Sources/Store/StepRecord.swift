@@ -7,7 +7,7 @@ public struct StepRecord: Sendable, Equatable {
   /// The key made from the definition alone.
   public var definitionKey: Digest
   /// What `key` was made from: the normalised instruction, environment, inputs, file list.
-  public var preimage: JSON
+  public var preimage: Preimage
   /// The layer the step made, or nil for a step that changes no file.
   public var resultDiffID: Digest?
   /// The whole result, lowest layer first: a hit needs no other record.
@@ -22,7 +22,7 @@ public struct StepRecord: Sendable, Equatable {
   public var title: String
 
   public init(
-    key: Digest, definitionKey: Digest, preimage: JSON = .null, resultDiffID: Digest?,
+    key: Digest, definitionKey: Digest, preimage: Preimage = .null, resultDiffID: Digest?,
     stack: [StackedLayer] = [], started: Timestamp,
     durations: [String: Int64] = [:], exitCode: Int32 = 0, logPath: String? = nil, title: String = ""
   ) {
@@ -46,17 +46,17 @@ public struct StepRecord: Sendable, Equatable {
     guard let started = json["started"]?.string.flatMap({ Timestamp(rfc3339: $0) }) else { throw refuse("started") }
     guard let exitCode = json["exitCode"]?.int.flatMap({ Int32(exactly: $0) }) else { throw refuse("exitCode") }
     self.init(
-      key: try Digest(key), definitionKey: try Digest(definitionKey), preimage: json["preimage"] ?? .null,
+      key: try Digest(key), definitionKey: try Digest(definitionKey),
       resultDiffID: try json["resultDiffID"]?.string.map { try Digest($0) },
       stack: try (json["stack"]?.array ?? []).map { try StackedLayer(json: $0) }, started: started,
       durations: json["durations"]?.object?.compactMapValues(\.int) ?? [:], exitCode: exitCode,
       title: json["title"]?.string ?? "")
   }
 
-  /// The record without `logPath`, which its place in the store says.
+  /// The record without `logPath`, which its place in the store says, and `preimage`, which has a file of its own.
   public var json: JSON {
     JSON.members([
-      "key": .string(key.text), "definitionKey": .string(definitionKey.text), "preimage": preimage,
+      "key": .string(key.text), "definitionKey": .string(definitionKey.text),
       "resultDiffID": resultDiffID.map { .string($0.text) }, "stack": .array(stack.map(\.json)),
       "started": .string(started.rfc3339),
       "durations": .object(durations.mapValues { .int($0) }), "exitCode": .int(Int64(exitCode)),

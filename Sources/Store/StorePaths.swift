@@ -26,6 +26,7 @@ struct StorePaths: Sendable {
   var containerNames: String { "\(root)/containers/names" }
   var containerLock: String { "\(root)/containers/lock" }
   var volumes: String { "\(root)/volumes" }
+  var contexts: String { "\(root)/contexts" }
   var temporary: String { "\(root)/tmp" }
   var database: String { "\(root)/state.db" }
   var index: String { "\(root)/index.json" }

@@ -113,7 +113,7 @@ final class Numbers: OpExecutor {
   func contextDigest(_ vertex: Vertex) async throws -> ContentDigest? {
     guard let file = contextFile(vertex) else { return nil }
     guard let number = files[file] else { throw Failure("copy \(file)", "not found") }
-    return ContentDigest(digest: .sha256(String(number)), preimage: .int(Int64(number)))
+    return ContentDigest(digest: .sha256(String(number)), preimage: Preimage(.int(Int64(number))))
   }
 
   private func contextFile(_ vertex: Vertex) -> String? {
@@ -134,7 +134,7 @@ final class Numbers: OpExecutor {
     guard inputs.count > 1 else { return nil }
     let selected = vertex.title == "parity" ? [inputs[1] % 2] : Array(inputs.dropFirst())
     let text = selected.map(String.init).joined(separator: " ")
-    return ContentDigest(digest: .sha256(text), preimage: .string(text))
+    return ContentDigest(digest: .sha256(text), preimage: Preimage(.string(text)))
   }
 
   func execute(_ vertex: Vertex, _ inputs: [Int], keys: StepKeys) async throws -> Int {

@@ -6,6 +6,7 @@
 #include <stdint.h>
 #include <sys/types.h>
 
+#include "Listing.h"
 #include "UserNamespace.h"
 
 // Flags that the C library shows only with _GNU_SOURCE, which would change types that Swift's Glibc module also has.
