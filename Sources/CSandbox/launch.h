@@ -12,6 +12,8 @@ struct child_descriptors {
   int terminal;
 };
 
+// Moves `fd` above the standard streams: there it keeps its number in a child. -1 and errno if it can't, or is -1.
+int high(int fd);
 // Never returns.
 void stave_walk(const struct stave_launch *launch, const struct child_descriptors *fds, char **arguments,
                 char **environment) __attribute__((noreturn));

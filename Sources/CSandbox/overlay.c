@@ -1,5 +1,6 @@
 // The overlay root and its lowers.
 #include "walk.h"
+#include "launch.h"
 #include <sys/mount.h>
 
 char *append(char *end, char *limit, const char *text) {
@@ -29,6 +30,8 @@ static int add_lower(struct walk *w, int fd, int mounted) {
   w->lowers[w->lower_count++] = fd;
   return 0;
 }
+
+int lower_mount(struct walk *w, const struct stave_step *step) { return add_lower(w, (int)step->n[0], 1); }
 
 int lower_tree(struct walk *w, const struct stave_step *step) {
   int fd = open(step_string(step, 0), O_PATH | O_DIRECTORY | O_CLOEXEC);
@@ -82,7 +85,8 @@ static int check_devices(struct walk *w, int index, const char *device, uint64_t
   return 0;
 }
 
-int lower_erofs(struct walk *w, const struct stave_step *step) {
+// The detached mount of a LOWER_EROFS step; -1, errno and w->detail.
+static int mount_layer(struct walk *w, const struct stave_step *step) {
   const char *path = step_string(step, 0), *devices = path + strlen(path) + 1;
   uint64_t count = step->n[0];
   int index = open(path, O_RDONLY | O_CLOEXEC);
@@ -102,15 +106,30 @@ int lower_erofs(struct walk *w, const struct stave_step *step) {
   }
   int fs = (int)syscall(SYS_fsopen, "erofs", FSOPEN_CLOEXEC);
   if (fs < 0) return -1;
-  int failed = configure(fs, FSCONFIG_SET_STRING, "source", source, 0) < 0;
+  // A block device that can't be written is refused without `ro`.
+  int failed = set_option(fs, "ro") < 0 || configure(fs, FSCONFIG_SET_STRING, "source", source, 0) < 0;
   for (uint64_t k = 0; k < count && !failed; k++, device += strlen(device) + 1)
     failed = configure(fs, FSCONFIG_SET_STRING, "device", device, 0) < 0;
   if (failed) keep_log(w, fs);
   uint64_t attributes = MOUNT_ATTR_RDONLY | MOUNT_ATTR_NOSUID | MOUNT_ATTR_NODEV | MOUNT_ATTR_NOEXEC;
   int mount = failed ? -1 : create_mount(w, fs, attributes);
   close_keeping_errno(fs);
+  return mount;
+}
+
+int lower_erofs(struct walk *w, const struct stave_step *step) {
+  int mount = mount_layer(w, step);
   return mount < 0 ? -1 : add_lower(w, mount, 1);
 }
+
+int stave_mount_layer(const uint8_t *step, char *detail) {
+  struct walk w = {.root = -1, .empty = -1};
+  int mount = high(mount_layer(&w, (const struct stave_step *)step));
+  memcpy(detail, w.detail, sizeof w.detail);
+  return mount;
+}
+
+int stave_clone_tree(const char *path) { return high(open_tree_clone(AT_FDCWD, path, 0)); }
 
 // MARK: the overlay
 
@@ -164,7 +183,7 @@ static int overlay_by_descriptor(struct walk *w, const struct stave_step *step, 
   return mount;
 }
 
-// Mounts of ours get a place in this namespace: all of them the same, since descriptors tell them apart. Going to the
+// EINVAL of older kernels, EPERM in a user namespace: mounts of ours get a place in this namespace: all of them the same, since descriptors tell them apart. Going to the
 // new root leaves them behind.
 static int attach_lowers(struct walk *w, const char *place) {
   for (uint32_t k = 0; k < w->lower_count; k++) {
@@ -191,7 +210,14 @@ int root_overlay(struct walk *w, const struct stave_step *step) {
   if (work < 0) return -1;
   const char *place = step_string(step, 0);
   int root = -1, attached = 0, error = 0;
+  // A failed attempt may leave the mark of `volatile`, with which every later one fails.
+  int fresh = faccessat(work, "work/incompat", F_OK, 0) < 0;
   for (uint64_t form = step->n[1]; form <= STAVE_OVERLAY_STRING; form++) {
+    if (error && fresh) {
+      unlinkat(work, "work/incompat/volatile/dirty", 0);
+      unlinkat(work, "work/incompat/volatile", AT_REMOVEDIR);
+      unlinkat(work, "work/incompat", AT_REMOVEDIR);
+    }
     if (form >= STAVE_OVERLAY_ATTACHED && attach_lowers(w, place) < 0) {
       if (error == 0) error = errno;
       break;
@@ -204,7 +230,7 @@ int root_overlay(struct walk *w, const struct stave_step *step) {
     }
     // Of several failures the first says what is wrong, unless the kernel was too old for it.
     if (error == 0 || errno == ENAMETOOLONG) error = errno;
-    if (root >= 0 || errno != EINVAL) break;
+    if (root >= 0 || (errno != EINVAL && errno != EPERM)) break;
   }
   if (root < 0) {
     errno = error;

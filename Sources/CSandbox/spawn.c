@@ -111,8 +111,7 @@ static char **pointers(const struct stave_launch *launch, char ***environment) {
   return all;
 }
 
-// Moves `fd` above the standard streams.
-static int high(int fd) {
+int high(int fd) {
   if (fd < 0) return fd;
   int moved = fcntl(fd, F_DUPFD_CLOEXEC, 10);
   int error = errno;

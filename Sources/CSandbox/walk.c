@@ -116,6 +116,7 @@ static int perform(struct walk *w, const struct stave_step *step) {
   case STAVE_OP_ROOT_DIRECTORY: return root_directory(w, step);
   case STAVE_OP_LOWER_TREE: return lower_tree(w, step);
   case STAVE_OP_LOWER_EROFS: return lower_erofs(w, step);
+  case STAVE_OP_LOWER_MOUNT: return lower_mount(w, step);
   case STAVE_OP_ROOT_OVERLAY: return root_overlay(w, step);
   case STAVE_OP_MOUNT: return mount_fs(w, step);
   case STAVE_OP_BIND: return mount_bind(w, step);

@@ -46,6 +46,7 @@ int ensure_parent(struct walk *w, const char *path, char *buffer, const char **n
 // Each 0, or -1 and errno.
 int root_directory(struct walk *w, const struct stave_step *step);
 int lower_tree(struct walk *w, const struct stave_step *step);
+int lower_mount(struct walk *w, const struct stave_step *step);
 int lower_erofs(struct walk *w, const struct stave_step *step);
 int root_overlay(struct walk *w, const struct stave_step *step);
 int mount_fs(struct walk *w, const struct stave_step *step);

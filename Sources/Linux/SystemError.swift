@@ -57,6 +57,9 @@ public struct SystemError: Error, Sendable, Equatable, CustomStringConvertible {
     public static let notSupported = Code(rawValue: ENOTSUP)
     public static let quota = Code(rawValue: EDQUOT)
 
+    /// What the last call of this thread into C left in errno.
+    public static var last: Code { Code(rawValue: errno) }
+
     /// `no such file or directory`: the C library's text, first letter in lower case.
     public var text: String {
       let text = String(cString: strerror(rawValue))

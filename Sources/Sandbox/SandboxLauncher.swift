@@ -6,15 +6,17 @@ internal import Linux
 public final class SandboxLauncher: ProcessLauncher {
   private let stateDirectory: String
   private let hierarchies: CgroupHierarchies
+  private let overlayForm: OverlayForm
 
   /// A launcher that keeps compiled filters and mount skeletons in `stateDirectory`, which is made if missing.
   public convenience init(stateDirectory: String) throws {
     try self.init(stateDirectory: stateDirectory, hierarchies: CgroupHierarchies.current())
   }
 
-  init(stateDirectory: String, hierarchies: CgroupHierarchies) throws {
+  init(stateDirectory: String, hierarchies: CgroupHierarchies, overlayForm: OverlayForm = .any) throws {
     self.stateDirectory = stateDirectory
     self.hierarchies = hierarchies
+    self.overlayForm = overlayForm
     try HostPath.makeDirectories(stateDirectory + "/seccomp", mode: 0o700)
   }
 
@@ -63,6 +65,7 @@ public final class SandboxLauncher: ProcessLauncher {
     surroundings.seccompProgram = try SeccompProgram.bytes(
       profile: spec.seccomp, capabilities: spec.capabilities.bounding, cacheDirectory: stateDirectory + "/seccomp")
     surroundings.hasUnifiedCgroups = hierarchies.isUnifiedOnly
+    surroundings.overlayForm = overlayForm
     let cgroup = try makeCgroup(spec)
     do {
       surroundings.limitFiles = cgroup?.limitFiles ?? []
@@ -77,12 +80,12 @@ public final class SandboxLauncher: ProcessLauncher {
       {
         plan.addSkeleton(skeleton)
       }
-      // The mounts hold them when the process runs: then they go with the mounts.
-      var loops: [LoopDevice] = []
-      defer { withExtendedLifetime(loops) {} }
-      try plan.attachLoops { file in
-        loops.append(try LoopDevice(attaching: file))
-        return loops[loops.count - 1].path
+      // The overlay holds them when the process runs.
+      var mounts: [OpenFile] = []
+      defer { withExtendedLifetime(mounts) {} }
+      try plan.handIn { lower in
+        mounts.append(try lower.mounted())
+        return mounts[mounts.count - 1].descriptor
       }
       return try spawn(plan, spec, files, cgroup)
     } catch {

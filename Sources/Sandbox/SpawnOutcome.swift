@@ -43,7 +43,10 @@ extension SpawnOutcome.Remark {
   /// For people: the step's verb and object, and why.
   func failure(_ plan: SpawnPlan) -> Failure {
     guard plan.steps.indices.contains(step) else { return Failure("start the process", reason, exitCode: 125) }
-    let failed = plan.steps[step]
+    return failure(of: plan.steps[step])
+  }
+
+  func failure(of failed: SpawnStep) -> Failure {
     guard case .execute(let arguments, _) = failed else {
       return Failure(failed.action, reason, hint: hint(failed), exitCode: 125)
     }
@@ -73,7 +76,7 @@ extension SpawnOutcome.Remark {
   }
 
   private func hint(_ step: SpawnStep) -> String? {
-    guard case .erofsLower(let layer) = step, !layer.loop, error == .notBlockDevice else { return nil }
+    guard case .erofs(_, _, loop: false)? = step.lower?.layer, error == .notBlockDevice else { return nil }
     return "the kernel mounts no index from a file there: STAVE_LAYERS=loop or STAVE_LAYERS=tree works around it"
   }
 

@@ -64,17 +64,17 @@ public struct SpawnPlan: Sendable, Equatable, CustomStringConvertible {
   /// Puts the tree `skeleton` below all layers of an overlay root. Where there are as many layers as the kernel
   /// stacks, the targets are made in the upper layer, and reported.
   mutating func addSkeleton(_ skeleton: String) {
-    let lowers = steps.count { $0.isLower }
-    guard lowers < Kernel.maximalLowers, let place = steps.lastIndex(where: { $0.isLower }) else { return }
-    steps.insert(.treeLower(skeleton), at: place + 1)
+    let lowers = steps.count { $0.lower != nil }
+    guard lowers < Kernel.maximalLowers, let place = steps.lastIndex(where: { $0.lower != nil }) else { return }
+    steps.insert(.lower(.init(layer: .tree(skeleton))), at: place + 1)
   }
 
-  /// Lets `attach` give the name of a loop device for every file that is to be mounted through one.
-  mutating func attachLoops(_ attach: (String) throws -> String) rethrows {
+  /// Lets `mount` make the layers that the child can't mount itself: each a descriptor that the child inherits.
+  mutating func handIn(_ mount: (SpawnStep.LowerStep) throws -> Int32) rethrows {
     for place in steps.indices {
-      guard case .erofsLower(var layer) = steps[place], layer.loop else { continue }
-      layer.attached = try ([layer.index] + layer.devices).map(attach)
-      steps[place] = .erofsLower(layer)
+      guard var lower = steps[place].lower, lower.handedIn else { continue }
+      lower.mount = try mount(lower)
+      steps[place] = .lower(lower)
     }
   }
 

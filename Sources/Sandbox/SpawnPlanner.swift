@@ -103,17 +103,15 @@ struct SpawnPlanner {
       throw Failure(
         "mount the overlay root", "\(distinct.count) layers, but the kernel stacks at most \(Kernel.maximalLowers)")
     }
-    for lower in distinct {
-      switch lower {
-      case .tree(let path): steps.append(.treeLower(path))
-      case .erofs(let index, let devices, let loop):
-        guard !hasUserNamespace else {
-          throw Failure(
-            "mount layer \(index)", "the kernel mounts no EROFS in a user namespace",
-            hint: "STAVE_LAYERS=tree unpacks layers instead")
-        }
-        steps.append(.erofsLower(.init(index: index, devices: devices, loop: loop)))
-      }
+    steps += distinct.map { .lower(.init(layer: $0, handedIn: isHandedIn($0))) }
+  }
+
+  /// What only the launcher can mount: a block device, which the container's device guard keeps from the child; EROFS
+  /// for a user namespace; and a directory given by descriptor, whose mount is not one of the child's namespace.
+  private func isHandedIn(_ layer: ProcessSpec.LowerLayer) -> Bool {
+    switch layer {
+    case .tree(let path): path.hasPrefix("/proc/self/fd/")
+    case .erofs(_, _, let loop): loop || hasUserNamespace
     }
   }
 

@@ -4,25 +4,7 @@ internal import Core
 extension SpawnStep {
   /// Appends the step in the form of CSandbox.h to `out`, whose count is a multiple of 8. A string with a NUL is an
   /// error.
-  func encode(into out: inout [UInt8]) throws {
-    let wire = self.wire
-    guard !wire.strings.contains(where: { $0.utf8.contains(0) }) else { throw Failure(action, "there is a NUL in it") }
-    var payload = wire.raw
-    for text in wire.strings {
-      payload += text.utf8
-      payload.append(0)
-    }
-    while payload.count % 8 != 0 { payload.append(0) }
-    var header = stave_step()
-    header.size = UInt32(MemoryLayout<stave_step>.size + payload.count)
-    header.op = UInt16(wire.op.rawValue)
-    header.flags = UInt16(wire.flags)
-    header.strings = UInt32(wire.strings.count)
-    let n = wire.numbers + Array(repeating: 0, count: 4 - wire.numbers.count)
-    header.n = (n[0], n[1], n[2], n[3])
-    withUnsafeBytes(of: header) { out += $0 }
-    out += payload
-  }
+  func encode(into out: inout [UInt8]) throws { try wire.encode(action, into: &out) }
 
   fileprivate struct Wire {
     var op: stave_op
@@ -41,6 +23,25 @@ extension SpawnStep {
       self.raw = raw
       self.flags = flags.reduce(0) { $0 | $1.rawValue }
     }
+
+    func encode(_ action: String, into out: inout [UInt8]) throws {
+      guard !strings.contains(where: { $0.utf8.contains(0) }) else { throw Failure(action, "there is a NUL in it") }
+      var payload = raw
+      for text in strings {
+        payload += text.utf8
+        payload.append(0)
+      }
+      while payload.count % 8 != 0 { payload.append(0) }
+      var header = stave_step()
+      header.size = UInt32(MemoryLayout<stave_step>.size + payload.count)
+      header.op = UInt16(op.rawValue)
+      header.flags = UInt16(flags)
+      header.strings = UInt32(strings.count)
+      let n = numbers + Array(repeating: 0, count: 4 - numbers.count)
+      header.n = (n[0], n[1], n[2], n[3])
+      withUnsafeBytes(of: header) { out += $0 }
+      out += payload
+    }
   }
 
   private var wire: Wire {
@@ -53,9 +54,7 @@ extension SpawnStep {
     case .join(let kind, let path): Wire(STAVE_OP_JOIN, [kind.cloneFlag], [path])
     case .privateMounts: Wire(STAVE_OP_PRIVATE_MOUNTS, [Kernel.Propagation.private.rawValue])
     case .directoryRoot(let path, let attributes): Wire(STAVE_OP_ROOT_DIRECTORY, [attributes], [path])
-    case .treeLower(let path): Wire(STAVE_OP_LOWER_TREE, [], [path])
-    case .erofsLower(let layer):
-      Wire(STAVE_OP_LOWER_EROFS, [UInt64(layer.devices.count)], [layer.index] + layer.devices + layer.attached)
+    case .lower(let lower): lower.encoded
     case .overlayRoot(let overlay):
       Wire(
         STAVE_OP_ROOT_OVERLAY, [overlay.attributes, overlay.form.rawValue],
@@ -108,6 +107,31 @@ extension SpawnStep {
       Wire(STAVE_OP_EXECUTE, [UInt64(arguments.count)], arguments + environment)
     default: preconditionFailure("a step before the root is in place")
     }
+  }
+}
+
+extension SpawnStep.LowerStep {
+  fileprivate var encoded: SpawnStep.Wire {
+    if let mount { return SpawnStep.Wire(STAVE_OP_LOWER_MOUNT, [UInt64(mount)]) }
+    switch layer {
+    case .tree(let path): return SpawnStep.Wire(STAVE_OP_LOWER_TREE, [], [path])
+    case .erofs(let index, let devices, _): return SpawnStep.Wire.erofs(index, devices, [])
+    }
+  }
+
+  /// The step of an EROFS layer for the launcher itself, with `blockDevices` in the place of index and devices if
+  /// there are any.
+  func encodedMount(_ blockDevices: [String]) throws -> [UInt8] {
+    guard case .erofs(let index, let devices, _) = layer else { return [] }
+    var out: [UInt8] = []
+    try SpawnStep.Wire.erofs(index, devices, blockDevices).encode(SpawnStep.lower(self).action, into: &out)
+    return out
+  }
+}
+
+extension SpawnStep.Wire {
+  fileprivate static func erofs(_ index: String, _ devices: [String], _ blockDevices: [String]) -> Self {
+    Self(STAVE_OP_LOWER_EROFS, [UInt64(devices.count)], [index] + devices + blockDevices)
   }
 }
 

@@ -13,9 +13,7 @@ extension SpawnStep: CustomStringConvertible {
     case .privateMounts: "private-mounts"
     case .directoryRoot(let path, let attributes):
       "root directory \(path)" + (attributes == 0 ? "" : " nodev")
-    case .treeLower(let path): "lower tree \(path)"
-    case .erofsLower(let layer):
-      "lower erofs \(layer.index)" + layer.devices.map { " device=\($0)" }.joined() + (layer.loop ? " loop" : "")
+    case .lower(let lower): lower.text
     case .overlayRoot(let overlay):
       "root overlay upper=\(overlay.upper) work=\(overlay.work) "
         + overlay.options.joined(separator: ",") + (overlay.attributes == 0 ? "" : " nodev")
@@ -56,8 +54,7 @@ extension SpawnStep: CustomStringConvertible {
   /// The verb and object of the step's failure, `mount proc at /proc`.
   var action: String {
     switch self {
-    case .treeLower(let path): "open layer \(path)"
-    case .erofsLower(let layer): "mount layer \(layer.index)"
+    case .lower(let lower): lower.action
     case .overlayRoot: "mount the overlay root"
     case .directoryRoot(let path, _): "mount the root \(path)"
     case .mount(let mount): "mount \(mount.type) at \(mount.target)"
@@ -70,6 +67,25 @@ extension SpawnStep: CustomStringConvertible {
     case .limit(let limit): "set limit \(limit.kind)"
     case .execute(let arguments, _): "exec: \(quoted(arguments.first ?? ""))"
     default: description
+    }
+  }
+}
+
+extension SpawnStep.LowerStep {
+  fileprivate var text: String {
+    let words =
+      switch layer {
+      case .tree(let path): ["lower tree \(path)"]
+      case .erofs(let index, let devices, let loop):
+        ["lower erofs \(index)"] + devices.map { "device=\($0)" } + (loop ? ["loop"] : [])
+      }
+    return (words + (handedIn ? ["handed-in"] : [])).joined(separator: " ")
+  }
+
+  fileprivate var action: String {
+    switch layer {
+    case .tree(let path): "open layer \(path)"
+    case .erofs(let index, _, _): "mount layer \(index)"
     }
   }
 }

@@ -13,8 +13,7 @@ enum SpawnStep: Sendable, Equatable {
   case privateMounts
   case directoryRoot(String, attributes: UInt64)
   /// The next lower of the overlay root, top first.
-  case treeLower(String)
-  case erofsLower(ErofsStep)
+  case lower(LowerStep)
   case overlayRoot(OverlayStep)
   case mount(MountStep)
   case bind(BindStep)
@@ -40,22 +39,18 @@ enum SpawnStep: Sendable, Equatable {
   case noNewPrivileges
   case execute(arguments: [String], environment: [String])
 
-  /// Whether this is one layer of an overlay root.
-  var isLower: Bool {
-    switch self {
-    case .treeLower, .erofsLower: true
-    default: false
-    }
+  /// The layer that this step makes the next lower; nil for another step.
+  var lower: LowerStep? {
+    if case .lower(let step) = self { step } else { nil }
   }
 
-  /// A layer that is mounted from its index and becomes the next lower of the overlay root.
-  struct ErofsStep: Sendable, Equatable {
-    var index: String
-    var devices: [String]
-    /// Whether loop devices stand for the files.
-    var loop = false
-    /// The loop devices of the index and of `devices`, once they are attached.
-    var attached: [String] = []
+  /// One layer of the overlay root.
+  struct LowerStep: Sendable, Equatable {
+    var layer: ProcessSpec.LowerLayer
+    /// Whether the launcher mounts it, since the child can't.
+    var handedIn = false
+    /// What the launcher mounted, a descriptor in the child too.
+    var mount: Int32?
   }
 
   /// The overlay of all lowers before it.

@@ -9,7 +9,9 @@ import Testing
   static let folder = URL(fileURLWithPath: #filePath).deletingLastPathComponent().deletingLastPathComponent()
     .deletingLastPathComponent().appendingPathComponent("testdata/sandbox")
 
-  static let cases = ["docker", "user", "network-none", "no-device-guard", "user-namespace", "everything", "directory", "erofs"]
+  static let cases = [
+    "docker", "user", "network-none", "no-device-guard", "user-namespace", "everything", "directory", "erofs",
+  ]
 
   private func make(_ name: String) -> (ProcessSpec, SpawnPlan.Surroundings) {
     let root = ProcessSpec.Root.overlay(lowers: [.tree("/l/2"), .tree("/l/1")], upper: "/u", work: "/w")

@@ -21,6 +21,7 @@ enum stave_op {
   STAVE_OP_ROOT_DIRECTORY,    // n0 attributes set; s0 path
   STAVE_OP_LOWER_TREE,        // s0 directory: the next lower of the overlay, top first
   STAVE_OP_LOWER_EROFS,       // n0 number of devices; s0 index, devices; then, if any, what to mount in their place
+  STAVE_OP_LOWER_MOUNT,       // n0 descriptor of a detached mount that the launcher made
   STAVE_OP_ROOT_OVERLAY,      // n0 attributes, n1 enum stave_overlay_form; s0 upper, s1 work, options
   STAVE_OP_MOUNT,             // n0 attributes; s0 target, s1 type, options; n1 != 0: bind s1's host tree if refused
   STAVE_OP_BIND,              // n0 attributes set, n1 attributes cleared, n2 recursive, n3 propagation; s0, s1 target
@@ -108,6 +109,12 @@ int stave_spawn(const struct stave_launch *launch, struct stave_launched *launch
 
 // The descriptor that arrived on `socket`, without waiting; -1 and errno if there is none.
 int stave_receive_descriptor(int socket);
+
+// Mounts, detached, the layer of a LOWER_EROFS step for the caller. A descriptor that children inherit, or -1 and errno
+// (0 if `detail` alone says what is wrong); `detail` has room for 512 bytes and gets what the kernel said.
+int stave_mount_layer(const uint8_t *step, char *detail);
+// A detached copy of the mount at the directory `path`, likewise.
+int stave_clone_tree(const char *path);
 
 // What the processes of a control group may do with devices: `access` of 1 make, 2 read, 4 write.
 struct stave_device_rule {
