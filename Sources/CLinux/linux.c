@@ -48,3 +48,11 @@ int stave_fsetxattr(int fd, const char *name, const void *value, size_t size) {
 int stave_pipe2(int fds[2], int flags) { return pipe2(fds, flags); }
 ssize_t stave_getrandom(void *buffer, size_t size) { return getrandom(buffer, size, 0); }
 char **stave_environment(void) { return environ; }
+
+int stave_fsopen(const char *type, unsigned flags) { return (int)syscall(SYS_fsopen, type, flags); }
+int stave_fsconfig(int fd, unsigned command, const char *key, const char *value) {
+    return (int)syscall(SYS_fsconfig, fd, command, key, value, 0);
+}
+int stave_fsmount(int fd, unsigned flags, unsigned attributes) {
+    return (int)syscall(SYS_fsmount, fd, flags, attributes);
+}

@@ -25,6 +25,22 @@ enum LayerWhiteout: Equatable {
     self = .removal(path.parent.child(hidden))
   }
 
+  /// What overlayfs has on a directory that shows nothing of lower layers.
+  static let opaqueAttribute = TarEntry.ExtendedAttribute("trusted.overlay.opaque", [UInt8(ascii: "y")])
+
+  /// Whether a component of `path` is one of aufs' own names, which no layer shows.
+  static func hasReservedComponent(_ path: TreePath) -> Bool {
+    // Nearly no path has a component that begins like this: they are looked at without taking the path apart.
+    var isStart = true
+    for (i, byte) in path.bytes.enumerated() {
+      if isStart, byte == UInt8(ascii: "."), path.bytes[i...].starts(with: reservedPrefix) {
+        return path.components.contains { isReserved($0) }
+      }
+      isStart = byte == UInt8(ascii: "/")
+    }
+    return false
+  }
+
   /// Whether a component of a path is one of aufs' own names, which no layer shows.
   static func isReserved(_ name: ArraySlice<UInt8>) -> Bool {
     name.starts(with: reservedPrefix) && !name.elementsEqual(opaqueName)

@@ -42,4 +42,14 @@ char **stave_environment(void);
 // the N of /dev/loopN. -1 and errno on failure. `name` is what lists of devices show.
 int stave_attach_loop(int file, const char *name, int *number);
 
+// The register of CRC-32C after `bytes`: start with all ones, no final inversion. The second never uses the
+// processor's instruction.
+uint32_t stave_crc32c(uint32_t crc, const void *bytes, size_t size);
+uint32_t stave_crc32c_portable(uint32_t crc, const void *bytes, size_t size);
+
+// fsopen(2), fsconfig(2), fsmount(2): -1 and errno on failure. `value` is NULL for the command.
+int stave_fsopen(const char *type, unsigned flags);
+int stave_fsconfig(int fd, unsigned command, const char *key, const char *value);
+int stave_fsmount(int fd, unsigned flags, unsigned attributes);
+
 #endif
