@@ -13,6 +13,7 @@ public final class LayerIndexBuilder {
   public struct NeedsTree: Error, Sendable, Equatable, CustomStringConvertible {
     /// `/a is a hard link to /b of a lower layer`.
     public let reason: String
+    public init(reason: String) { self.reason = reason }
     public var description: String { reason }
   }
 

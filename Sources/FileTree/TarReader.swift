@@ -18,6 +18,21 @@ public struct TarMember: Sendable, Equatable {
   public var storedSize: Int64
   /// The pieces of a sparse file, which are stored one after the other; nil if the file is stored whole.
   public var extents: [Extent]?
+
+  /// A member whose data, `entry.size` bytes stored whole, begin at `dataOffset`.
+  public init(entry: TarEntry, headerOffset: Int64, dataOffset: Int64) {
+    self.init(
+      entry: entry, headerOffset: headerOffset, dataOffset: dataOffset,
+      storedSize: entry.kind == .regular ? entry.size : 0, extents: nil)
+  }
+
+  init(entry: TarEntry, headerOffset: Int64, dataOffset: Int64, storedSize: Int64, extents: [Extent]?) {
+    self.entry = entry
+    self.headerOffset = headerOffset
+    self.dataOffset = dataOffset
+    self.storedSize = storedSize
+    self.extents = extents
+  }
 }
 
 /// Reads a tar archive from front to back: PAX, GNU, ustar, star and version 7, every byte of it distrusted.
