@@ -16,6 +16,7 @@ from pathlib import Path
 
 sys.path.insert(0, str(Path(__file__).resolve().parent.parent / "Tests" / "integration"))
 import cli_archives
+import fuzz_index
 import harness
 from harness import Stave
 
@@ -73,6 +74,13 @@ def archive_round(dice, stave, folder, seeds):
     yield "build with ADD", data, stave("build", context, timeout=60)
 
 
+def index_rounds(dice, stave, folder, seeds):
+    """Indexes of made tars, which must be like `tar x`, and of changed ones, which the kernel must be able to read."""
+    made = fuzz_index.make_tar(dice)
+    yield fuzz_index.index_round(stave, folder, made, compare=True)
+    yield fuzz_index.index_round(stave, folder, fuzz_index.change_tar(dice, dice.choice([made, seeds[0]])), compare=True)
+
+
 def seeds_of(stave, folder):
     layer = cli_archives.layer(("d/", {"type": b"5", "mode": 0o755}, b""), ("d/a", {}, b"a" * 700),
                                ("d/" + "n" * 200, {"uid": 4000000}, b"x"), ("l", {"type": b"2", "linkname": "d/a"}, b""),
@@ -87,6 +95,7 @@ def main():
     parser = argparse.ArgumentParser(description=__doc__.splitlines()[0])
     parser.add_argument("--stave")
     parser.add_argument("--seconds", type=float, default=60)
+    parser.add_argument("--only", choices=["text", "archive", "index"], help="one kind of input")
     parser.add_argument("--seed", type=int, default=int(time.time()))
     options = parser.parse_args()
     dice, findings, count = random.Random(options.seed), 0, 0
@@ -96,16 +105,18 @@ def main():
     try:
         seeds, end = seeds_of(stave, scratch), time.monotonic() + options.seconds
         while time.monotonic() < end:
-            rounds = [text_round(dice, stave)] + [archive_round(dice, stave, scratch, seeds) for _ in range(10)]
-            for one in rounds:
-                for what, data, result in one:
+            rounds = {"text": [text_round(dice, stave)],
+                      "archive": [archive_round(dice, stave, scratch, seeds) for _ in range(10)],
+                      "index": [index_rounds(dice, stave, scratch, seeds) for _ in range(30)]}
+            for one in sum(([*rounds.values()] if not options.only else [rounds[options.only]]), []):
+                for what, data, result, *complaint in one:
                     count += 1
-                    if result.crashed or result.code >= 128:
+                    if result.crashed or result.code >= 128 or any(complaint):
                         findings += 1
                         place = harness.PROJECT / ".build" / "fuzz-findings"
                         place.mkdir(parents=True, exist_ok=True)
                         (place / f"{options.seed}-{count}").write_bytes(data)
-                        print(f"{what}: exit {result.code}: {result.last_line()[:200]}: .build/fuzz-findings/{options.seed}-{count}")
+                        print(f"{what}: exit {result.code}: {str(*filter(None, complaint)) or result.last_line()[:200]}: .build/fuzz-findings/{options.seed}-{count}")
         check = stave("system", "check")
         if check.code != 0:
             findings += 1

@@ -2,6 +2,7 @@ internal import Core
 internal import Dockerfile
 internal import FileTree
 internal import Graph
+public import Linux
 
 extension Engine {
   /// The batch door of tests: one JSON array in, one of the same length and order out. `what` is `parse`, `expand`,
@@ -17,6 +18,21 @@ extension Engine {
     }
     guard let elements = try JSON.parse(input).array else { throw Failure("debug \(what)", "input is no JSON array") }
     return JSON.array(elements.map { door($0) }).bytes
+  }
+
+  /// Reads the layer tar `input` and writes its index to `output`. Throws a `Failure` if the tar can't be read or has
+  /// no index. Needs no store and no privileges.
+  public static func debugIndex(of input: OpenFile, to output: OpenFile) throws {
+    let builder = LayerIndexBuilder()
+    let reader = TarReader(DescriptorSource(input))
+    while let member = try reader.next() { try builder.add(member) }
+    try reader.drain()
+    do {
+      let tree = try builder.finish(tarSize: reader.position)
+      try ErofsWriter.write(tree, devices: [reader.position], into: output)
+    } catch let error as LayerIndexBuilder.NeedsTree {
+      throw Failure("index layer", error.reason)
+    }
   }
 
   /// Whether an OCI image-spec document is accepted: `{"schema", "json"}` to `{"ok": true}` or `{"error"}`.

@@ -177,6 +177,7 @@ private func levelled(_ tree: TreeSnapshot, _ tar: [UInt8]) throws -> TreeSnapsh
   var tree = tree
   let members = Set(try members(tar).map(\.0.entry.path.text))
   for (path, node) in tree.nodes {
+    tree.nodes[path]?.xattrs.removeAll { $0.hasPrefix("trusted.overlay.implied=") }
     if node.kind == .characterDevice, node.device == [0, 0] { tree.nodes[path]?.mtime = Timestamp(seconds: 0) }
     if node.kind == .directory, !members.contains(path) {
       tree.nodes[path]?.mtime = Timestamp(seconds: 0)
