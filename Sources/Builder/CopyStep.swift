@@ -39,7 +39,7 @@ struct CopyStep: Sendable {
     }
   }
 
-  func run(_ inputs: [LayerStack], keys: StepKeys) throws -> LayerStack {
+  func run(_ inputs: [LayerStack], keys: StepKeys) throws -> Executed<LayerStack> {
     let started = Machine.now()
     let base = try executor.view(inputs[0])
     var selection = selection(
@@ -62,9 +62,10 @@ struct CopyStep: Sendable {
     let writer = try executor.store.layerWriter()
     try plan.write(to: writer.tar)
     let layer = try writer.commit()
-    return try executor.record(
-      vertex, inputs[0], layer: layer.diffID, keys: keys, started: started,
-      durations: ["run": Machine.now().nanoseconds(since: started)])
+    return executor.finished(
+      FinishedStep(
+        vertex: vertex, keys: keys, base: inputs[0], started: started,
+        durations: ["run": Machine.now().nanoseconds(since: started)]), layer: layer.diffID)
   }
 
   private func selection(_ sources: [CopySelection.Source]) -> CopySelection {

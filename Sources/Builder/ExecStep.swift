@@ -4,6 +4,7 @@ internal import Graph
 internal import Linux
 internal import Sandbox
 internal import Store
+internal import Synchronization
 
 /// A RUN whose process ended with an error.
 public struct ExecFailure: Error, Sendable {
@@ -19,7 +20,7 @@ public struct ExecFailure: Error, Sendable {
   public let exitCode: Int32
 }
 
-/// One RUN: an overlay of the base's trees, the process in its sandbox, and the upper directory packed as a layer.
+/// One RUN: an overlay of the base's layers and the process in its sandbox. The upper directory is packed afterwards.
 struct ExecStep: Sendable {
   private let executor: StepExecutor
   private let vertex: Vertex
@@ -37,51 +38,44 @@ struct ExecStep: Sendable {
     self.keys = keys
   }
 
-  func run() async throws -> LayerStack {
-    let folder = try await BlockingPool.shared.run { try StepFolder(executor.store) }
-    let result: Result<LayerStack, any Error>
-    do {
-      result = .success(try await run(in: folder))
-    } catch {
-      result = .failure(error)
-    }
-    await BlockingPool.shared.run { folder.remove() }
-    return try result.get()
-  }
-
-  private func run(in folder: StepFolder) async throws -> LayerStack {
-    let started = Machine.now()
-    let (process, log) = try await BlockingPool.shared.run { try launch(folder) }
-    let status = try await withTaskCancellationHandler {
-      try await BlockingPool.shared.run {
-        do {
-          try log.drain()
-        } catch {
-          // A log that can't be written ends the step: nothing may run on in a folder that goes.
-          try? process.kill()
-          _ = try? process.wait()
-          throw error
-        }
-        return try process.wait()
-      }
+  func run() async throws -> Executed<LayerStack> {
+    let stop = ProcessStop()
+    return try await withTaskCancellationHandler {
+      try await BlockingPool.shared.run { try run(stop) }
     } onCancel: {
-      // A process that has ended already needs no signal.
-      try? process.kill()
-    }
-    try Task.checkCancellation()
-    let ran = Machine.now()
-    guard status.code == 0 else { throw await BlockingPool.shared.run { failure(status, log) } }
-    return try await BlockingPool.shared.run {
-      let layer = try pack(folder, excluding: process.createdTargets)
-      return try executor.record(
-        vertex, base, layer: layer, keys: keys, started: started,
-        durations: ["run": ran.nanoseconds(since: started), "pack": Machine.now().nanoseconds(since: ran)],
-        logPath: log.path)
+      stop.stop()
     }
   }
 
-  private func launch(_ folder: StepFolder) throws -> (RunningProcess, StepLog) {
-    let spec = try spec(folder)
+  /// Blocks until the process has ended, by itself or by `stop`.
+  private func run(_ stop: ProcessStop) throws -> Executed<LayerStack> {
+    let started = Machine.now()
+    let folder = try StepFolder(executor.store, executor.removal)
+    let places = try executor.lowers(base)
+    let (process, log) = try launch(folder, places)
+    stop.adopt(process)
+    do {
+      try log.drain()
+    } catch {
+      // A log that can't be written ends the step: nothing may run on in a folder that goes.
+      try? process.kill()
+      _ = try? process.wait()
+      throw error
+    }
+    let status = try process.wait()
+    // The overlay went with its mount namespace: nobody looks at the layers below any more.
+    withExtendedLifetime(places) {}
+    try Task.checkCancellation()
+    guard status.code == 0 else { throw failure(status, log) }
+    for target in process.createdTargets.reversed() { try folder.upperDirectory.removeTree(target) }
+    return try executor.finished(
+      FinishedStep(
+        vertex: vertex, keys: keys, base: base, started: started,
+        durations: ["run": Machine.now().nanoseconds(since: started)], folder: folder), packing: folder)
+  }
+
+  private func launch(_ folder: StepFolder, _ places: StackPlaces) throws -> (RunningProcess, StepLog) {
+    let spec = try spec(folder, places)
     let log = try StepLog(path: folder.log) { stream, bytes in executor.reporter.log(vertex.id, stream, bytes) }
     do {
       return (try executor.launcher.launch(spec, stdio: log.takeStdio()), log)
@@ -92,14 +86,13 @@ struct ExecStep: Sendable {
     }
   }
 
-  private func spec(_ folder: StepFolder) throws -> ProcessSpec {
-    var lowers = try executor.trees(base)
-    if lowers.isEmpty { lowers = [folder.empty] }
+  private func spec(_ folder: StepFolder, _ places: StackPlaces) throws -> ProcessSpec {
+    let lowers = places.lowers.isEmpty ? [.tree(folder.empty)] : places.lowers
     let view = try executor.view(base)
     let user = try UserLookup(in: view).processUser(exec.user)
     var spec = ProcessSpec.dockerDefault(
       arguments: exec.argv,
-      root: .overlay(lowers: lowers.map { .tree($0) }, upper: folder.upper, work: folder.work),
+      root: .overlay(lowers: lowers, upper: folder.upper, work: folder.work),
       network: exec.network == .none ? .none : .host, hostname: Self.hostname)
     spec.environment = exec.env + exec.proxyEnv
     if !spec.environment.contains(where: { $0.hasPrefix("HOME=") }) { spec.environment.append("HOME=\(user.home)") }
@@ -118,23 +111,40 @@ struct ExecStep: Sendable {
     return spec
   }
 
-  private func pack(_ folder: StepFolder, excluding targets: [TreePath]) throws -> Digest {
-    let writer = try executor.store.layerWriter()
-    let upper = try Directory(folder.upper)
-    for target in targets.reversed() { try upper.removeTree(target) }
-    try packUpper(upper, into: writer.tar)
-    let layer = try writer.commit()
-    try executor.store.adoptTree(layer.diffID, from: folder.upper)
-    return layer.diffID
-  }
-
   private func failure(_ status: ExitStatus, _ log: StepLog) -> ExecFailure {
     let command = exec.argv.joined(separator: " ")
     let message = "process \"\(command)\" did not complete successfully: exit code: \(status.code)"
     // The process's failure is what matters, with or without a place for its log.
-    let kept = try? executor.store.keepLog(from: log.path, key: keys.content.digest)
+    let kept = try? executor.store.keepLog(from: log.path, key: (keys.content ?? keys.definition).digest)
     return ExecFailure(
       message: message, title: vertex.title, diagnostic: executor.diagnostic(vertex, message), logTail: log.tail,
       logPath: kept, exitCode: status.code)
+  }
+}
+
+/// Ends a step's process when its task is cancelled, before it was started or after.
+private final class ProcessStop: Sendable {
+  private struct State {
+    var isStopped = false
+    var process: RunningProcess?
+  }
+  private let state = Mutex(State())
+
+  /// Takes the process that was started.
+  func adopt(_ process: RunningProcess) {
+    let isStopped = state.withLock { state in
+      state.process = process
+      return state.isStopped
+    }
+    if isStopped { try? process.kill() }
+  }
+
+  /// A process that has ended already needs no signal.
+  func stop() {
+    let process = state.withLock { state in
+      state.isStopped = true
+      return state.process
+    }
+    try? process?.kill()
   }
 }

@@ -16,15 +16,15 @@ public struct ImageAssembly: Sendable {
     self.created = created
   }
 
-  /// Writes the image of `result` into the store and gives it the names `tags`.
-  public func write(_ result: LayerStack, tags: [ImageReference]) throws -> StoredImage {
+  /// Writes the image of the layers `result` into the store and gives it the names `tags`.
+  public func write(_ result: [StackedLayer], tags: [ImageReference]) throws -> StoredImage {
     var config = plan.config
-    config.diffIDs = result.diffIDs
+    config.diffIDs = result.map(\.diffID)
     config.history = try history(result)
     // The newest entry's time, so that a rebuild from the cache gives the same image.
     config.created = plan.sourceDateEpoch ?? config.history.compactMap(\.created).max() ?? created
     let bytes = config.json.bytes
-    let layers = try result.diffIDs.map { diffID in
+    let layers = try config.diffIDs.map { diffID in
       guard let layer = try store.layer(diffID) else { throw Failure("export image", "layer \(diffID) is missing") }
       return Descriptor(mediaType: MediaType.ociLayer, digest: layer.diffID, size: layer.size)
     }
@@ -36,13 +36,13 @@ public struct ImageAssembly: Sendable {
 
   /// The history with times: a layer's entry has the time of its step, an entry without a layer that of the entry
   /// before it, or after it at the front.
-  private func history(_ result: LayerStack) throws -> [ImageConfig.History] {
+  private func history(_ result: [StackedLayer]) throws -> [ImageConfig.History] {
     var entries = plan.history
     let own = entries.indices.filter { if case .layer = entries[$0].origin { true } else { false } }
-    guard own.count <= result.layers.count else {
-      throw Failure("export image", "\(own.count) steps made \(result.layers.count) layers")
+    guard own.count <= result.count else {
+      throw Failure("export image", "\(own.count) steps made \(result.count) layers")
     }
-    for (index, layer) in zip(own, result.layers.suffix(own.count)) {
+    for (index, layer) in zip(own, result.suffix(own.count)) {
       entries[index].entry.created = plan.sourceDateEpoch ?? layer.created
     }
     var previous: Timestamp?

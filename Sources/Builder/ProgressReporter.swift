@@ -11,6 +11,8 @@ public final class ProgressReporter: Sendable {
     var next = 1
     var cached = 0
     var executed = 0
+    /// `exporting to image`, once it is shown.
+    var export: Int?
   }
 
   private let state = Mutex(State())
@@ -40,6 +42,9 @@ public final class ProgressReporter: Sendable {
   /// What the solver tells. Bare file trees (`FROM scratch`) are no step for people.
   public func report(_ event: SolverEvent) {
     switch event {
+    case .waiting(let vertex):
+      started(vertex)
+      log(vertex.id, .stderr, Array("waiting for another build that runs this step\n".utf8))
     case .started(let vertex): if vertex.op != .scratch { started(vertex) }
     case .cached(let vertex):
       if vertex.op != .scratch {
@@ -52,7 +57,9 @@ public final class ProgressReporter: Sendable {
     case .failed(let vertex, let error):
       started(vertex)
       finished(vertex.id, .error((error as? ExecFailure)?.message ?? "\(error)"))
+      if let export = state.withLock({ $0.export }) { end(export, .error("\(error)")) }
     case .cancelled(let vertex): finished(vertex.id, .cancelled)
+    case .settling: _ = beginExport()
     }
   }
 
@@ -87,6 +94,26 @@ public final class ProgressReporter: Sendable {
       send(.stepStarted(ProgressStep(id: id, stage: "internal", name: name), at: now))
       return id
     }
+    return try await ending(id, body)
+  }
+
+  /// Shows `exporting to image` while `body` runs, and since layers of the result are all that is missing.
+  public func export<T>(_ body: () async throws -> T) async throws -> T { try await ending(beginExport(), body) }
+
+  private func beginExport() -> Int {
+    let now = Machine.now()
+    return state.withLock { state in
+      if let id = state.export { return id }
+      let id = state.begin(now)
+      state.export = id
+      send(.stepStarted(ProgressStep(id: id, stage: "internal", name: "exporting to image"), at: now))
+      send(.message("exporting layers"))
+      return id
+    }
+  }
+
+  /// Ends the step `id` as `body` ends.
+  private func ending<T>(_ id: Int, _ body: () async throws -> T) async throws -> T {
     do {
       let result = try await body()
       end(id, .done)
@@ -108,6 +135,7 @@ public final class ProgressReporter: Sendable {
 
   /// The last event.
   public func buildFinished(succeeded: Bool) {
+    if let export = state.withLock({ $0.export }) { end(export, .cancelled) }
     send(.buildFinished(succeeded: succeeded, duration: Machine.now().nanoseconds(since: began)))
   }
 

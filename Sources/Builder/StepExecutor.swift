@@ -15,6 +15,9 @@ public final class StepExecutor: OpExecutor {
   let reporter: ProgressReporter
   let resources: ResourceLimits
   let launcher: any ProcessLauncher
+  /// Layers that are packed at a time: beside the steps that run.
+  let packers = TaskLimit(max(1, Machine.processorCount))
+  let removal = BackgroundRemoval()
 
   /// An executor for the vertices of `plan`; `source` is what failures show an excerpt of.
   public init(
@@ -34,8 +37,11 @@ public final class StepExecutor: OpExecutor {
   /// same input is to give the same layer whenever it is built.
   static let directoryTime = Timestamp(seconds: 0)
 
-  /// The digest of the stack's layers.
-  public func identity(_ result: LayerStack) -> Digest { result.identity }
+  /// The digest of the stack's layers, nil while one of them is packed.
+  public func identity(_ result: LayerStack) -> Digest? { result.identity }
+
+  /// Waits until nothing of the build is left on disk but its results. No step runs any more.
+  public func finish() async { await removal.finish() }
 
   /// What a COPY or ADD would read from the build context; nil for other ops.
   public func contextDigest(_ vertex: Vertex) async throws -> Graph.ContentDigest? {
@@ -62,6 +68,27 @@ public final class StepExecutor: OpExecutor {
     }
   }
 
+  /// Takes the right to execute a step, unless its result comes from another build meanwhile.
+  public func claim(_ key: CacheKey, waits: Bool) async throws -> Claiming<LayerStack, StepClaim> {
+    var pause = Self.shortestPause
+    while true {
+      if let claim = try await BlockingPool.shared.run({ [store] in try store.claimStep(key.digest) }) {
+        // The other build may have ended between our look-up and our claim.
+        if let result = try await lookup(key) { return .found(result) }
+        return .granted(claim)
+      }
+      if !waits { return .held }
+      try await Task.sleep(for: pause)
+      // Whoever else waits may have the claim for the moment of its look-up: the record says more.
+      if let result = try await lookup(key) { return .found(result) }
+      pause = min(pause * 3 / 2, Self.longestPause)
+    }
+  }
+
+  /// How long a build sleeps between two looks at a step that another build executes.
+  private static let shortestPause = Duration.milliseconds(2)
+  private static let longestPause = Duration.milliseconds(50)
+
   /// Makes the definition key lead to the record of the content key.
   public func alias(definition: CacheKey, to content: CacheKey) async throws {
     try await BlockingPool.shared.run { [self] in
@@ -69,18 +96,18 @@ public final class StepExecutor: OpExecutor {
     }
   }
 
-  /// Does the op, writes its record, and returns the stack with the new layer on top.
-  public func execute(_ vertex: Vertex, _ inputs: [LayerStack], keys: StepKeys) async throws -> LayerStack {
+  /// Does the op and returns the stack with the new layer on top; the layer and the step's record may come later.
+  public func execute(_ vertex: Vertex, _ inputs: [LayerStack], keys: StepKeys) async throws -> Executed<LayerStack> {
     try await located(vertex) {
       switch vertex.op {
-      case .scratch: return LayerStack([])
+      case .scratch: return Executed(LayerStack([LayerHandle]()))
       case .image(let image):
         guard let id = image.imageID else { throw Failure("use \(image.reference)", "image was not resolved") }
         return try await BlockingPool.shared.run { [store] in
           guard let stored = try store.image(id) else {
             throw Failure("use \(image.reference)", "the image was removed meanwhile")
           }
-          return LayerStack(stored.config.diffIDs.map { StackedLayer($0) })
+          return Executed(LayerStack(stored.config.diffIDs.map { StackedLayer($0) }))
         }
       case .exec(let exec): return try await ExecStep(self, vertex, exec, base: inputs[0], keys: keys).run()
       case .copy(let copy):
@@ -95,37 +122,13 @@ public final class StepExecutor: OpExecutor {
     }
   }
 
-  /// Records a finished step and returns its result.
-  func record(
-    _ vertex: Vertex, _ base: LayerStack, layer: Digest, keys: StepKeys, started: Timestamp,
-    durations: [String: Int64], logPath: String? = nil
-  ) throws -> LayerStack {
-    let result = base.adding(layer, created: started)
-    try store.putStep(
-      StepRecord(
-        key: keys.content.digest, definitionKey: keys.definition.digest, preimage: keys.content.preimage,
-        resultDiffID: layer,
-        stack: result.layers, started: started, durations: durations, logPath: logPath, title: vertex.instructionText))
-    return result
-  }
-
-  /// The unpacked trees of a stack, topmost first.
-  func trees(_ stack: LayerStack) throws -> [String] {
-    try store.trees(of: stack.diffIDs)
-  }
-
-  /// The merged view of a stack, without a mount.
-  func view(_ stack: LayerStack, label: String = "the image") throws -> MergedTree {
-    MergedTree(trees: try trees(stack).map { try Directory($0) }, label: label)
-  }
-
   /// The place of a vertex in the Dockerfile.
   func diagnostic(_ vertex: Vertex, _ message: String) -> Diagnostic {
     Diagnostic(.error, message, file: source.file, range: vertex.range, source: source.source)
   }
 
   /// Gives failures of `body` the vertex's place in the Dockerfile.
-  private func located<T>(_ vertex: Vertex, _ body: () async throws -> T) async throws -> T {
+  func located<T>(_ vertex: Vertex, _ body: () async throws -> T) async throws -> T {
     do {
       return try await body()
     } catch var failure as Failure {

@@ -70,24 +70,25 @@ extension Engine {
     let executor = try StepExecutor(
       store: store, plan: plan, context: context, source: sources.document, reporter: reporter)
     let solver = Solver(executor, parallelism: request.jobs ?? max(2, Machine.processorCount)) { reporter.report($0) }
-    let solved: Result<LayerStack, any Error>
+    let built: Result<StoredImage, any Error>
     do {
-      solved = .success(try await solve(solver, plan))
+      let layers = try await solve(solver, plan).packed()
+      built = .success(
+        try await reporter.export {
+          let image = try await BlockingPool.shared.run {
+            try ImageAssembly(store: store, plan: plan).write(layers, tags: tags)
+          }
+          reporter.message("writing image \(image.id.text)")
+          for tag in tags { reporter.message("naming to \(tag.canonical)") }
+          return image
+        })
     } catch {
-      solved = .failure(error)
+      built = .failure(error)
     }
+    await executor.finish()
     // Also of a build that failed: the next one is likely to be of the same files.
     await BlockingPool.shared.run { context.saveIndex() }
-    let result = try solved.get()
-
-    let written = try await reporter.internalStep("exporting to image") {
-      let image = try await BlockingPool.shared.run {
-        try ImageAssembly(store: store, plan: plan).write(result, tags: tags)
-      }
-      reporter.message("writing image \(image.id.text)")
-      for tag in tags { reporter.message("naming to \(tag.canonical)") }
-      return image
-    }
+    let written = try built.get()
     if let path = request.idFile { try HostPath.write(Array(written.id.text.utf8), to: path) }
     let counts = reporter.counts
     return BuildOutcome(

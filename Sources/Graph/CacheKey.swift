@@ -52,9 +52,29 @@ public struct CacheKey: Hashable, Sendable {
 }
 
 /// Both keys of a step that is to be executed: its record is stored under both.
-public struct StepKeys: Sendable, Hashable {
+public struct StepKeys: Sendable {
   public let definition: CacheKey
-  public let content: CacheKey
+  /// Nil as long as the identity of the result that the step starts from is not known; see `content(base:)`.
+  public let content: CacheKey?
+  private let vertex: Vertex
+  private let context: ContentDigest?
+  private let selected: ContentDigest?
+
+  /// The keys of `vertex` on a base without an identity yet, or with `content`, its key on a known one.
+  init(
+    _ vertex: Vertex, definition: CacheKey, content: CacheKey?, context: ContentDigest?, selected: ContentDigest?
+  ) {
+    self.definition = definition
+    self.content = content
+    self.vertex = vertex
+    self.context = context
+    self.selected = selected
+  }
+
+  /// The content key on a base whose identity came to be `base`.
+  public func content(base: Digest) -> CacheKey {
+    content ?? .content(vertex, context: context, base: base, selected: selected)
+  }
 }
 
 /// The digest of some files, and the list that was digested.

@@ -5,7 +5,11 @@ internal import Core
 /// 1. All context digests are taken, in parallel; they give the definition key of every vertex.
 /// 2. From the target down: a vertex whose definition key is known is done, and its inputs are not looked at.
 /// 3. Otherwise its inputs are solved, which gives its content key. Known: the definition key becomes an alias.
-/// 4. Otherwise it is executed, at most `parallelism` at a time, and each content key once.
+/// 4. Otherwise it is executed, at most `parallelism` at a time, and each content key once. Of several builds that want
+///    to execute one step, one does; the others wait and take its result.
+///
+/// A vertex can be executed on top of results that have no identity yet. Then it has no content key to look up; that
+/// key, and what is stored under it, comes later: with the rest (`Executed.rest`) that is done beside later vertices.
 ///
 /// It knows nothing of containers: `OpExecutor` does.
 public struct Solver<Executor: OpExecutor>: Sendable {
@@ -29,25 +33,31 @@ public struct Solver<Executor: OpExecutor>: Sendable {
 
   /// The result of `target`. `vertices` stand after their inputs.
   ///
-  /// Throws the first error of a vertex after all running ones ended, or `CancellationError` if the task was
-  /// cancelled.
+  /// The rest of every executed vertex is done when it returns, also if a vertex failed: what was executed before is
+  /// not lost. Throws the first error of a vertex after all running ones ended, or `CancellationError` if the task was
+  /// cancelled, which ends rests early too.
   public func solve(_ vertices: [Vertex], target: VertexID) async throws -> Executor.Result {
     try Task.checkCancellation()
     let contexts = try await contextDigests(vertices)
     var run = try SolverRun<Executor>(
       vertices: vertices, contexts: contexts, target: target, parallelism: parallelism, onEvent: onEvent)
     let executor = self.executor
-    return try await withThrowingTaskGroup(of: SolverReport<Executor.Result>.self) { group in
-      run.want(run.target)
-      while true {
-        for task in run.takeTasks() {
-          group.addTask { await SolverReport(task.vertex) { try await task.perform(executor) } }
+    let rests = RestTasks()
+    return try await withTaskCancellationHandler {
+      try await withThrowingTaskGroup(of: SolverReport<Executor>.self) { group in
+        run.want(run.target)
+        while true {
+          for task in run.takeTasks() {
+            group.addTask { await SolverReport(task, executor, rests) }
+          }
+          guard let report = try await group.next() else { break }
+          run.take(report, isCancelled: Task.isCancelled, executor)
+          if run.isOver { group.cancelAll() }
         }
-        guard let report = try await group.next() else { break }
-        run.take(report, isCancelled: Task.isCancelled, executor)
-        if run.isOver { group.cancelAll() }
+        return try run.finish()
       }
-      return try run.finish(isCancelled: Task.isCancelled)
+    } onCancel: {
+      rests.cancel()
     }
   }
 
@@ -92,49 +102,4 @@ private struct ContextReport: Sendable {
   var position: Int
   var digest: ContentDigest?
   var error: (any Error)?
-}
-
-/// One call to the executor, on behalf of a vertex.
-struct SolverTask<Executor: OpExecutor>: Sendable {
-  var vertex: Int
-  var work: Work
-
-  enum Work: Sendable {
-    case findDefinition(CacheKey)
-    case digestContent(Vertex, [Executor.Result])
-    case findContent(CacheKey, definition: CacheKey)
-    case execute(Vertex, [Executor.Result], StepKeys)
-  }
-
-  func perform(_ executor: Executor) async throws -> SolverReport<Executor.Result>.Outcome {
-    try Task.checkCancellation()
-    switch work {
-    case .findDefinition(let key): return .found(try await executor.lookup(key))
-    case .digestContent(let vertex, let inputs):
-      return .contentDigest(try await executor.contentDigest(vertex, inputs))
-    case .findContent(let key, let definition):
-      guard let result = try await executor.lookup(key) else { return .found(nil) }
-      try await executor.alias(definition: definition, to: key)
-      return .found(result)
-    case .execute(let vertex, let inputs, let keys):
-      return .executed(try await executor.execute(vertex, inputs, keys: keys))
-    }
-  }
-}
-
-/// What came of a `SolverTask`.
-struct SolverReport<Value: Sendable>: Sendable {
-  var vertex: Int
-  var outcome: Swift.Result<Outcome, any Error>
-
-  enum Outcome: Sendable {
-    case found(Value?)
-    case contentDigest(ContentDigest?)
-    case executed(Value)
-  }
-
-  init(_ vertex: Int, _ body: () async throws -> Outcome) async {
-    self.vertex = vertex
-    do { outcome = .success(try await body()) } catch { outcome = .failure(error) }
-  }
 }

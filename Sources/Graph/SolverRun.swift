@@ -18,15 +18,23 @@ struct SolverRun<Executor: OpExecutor> {
   private var results: [Executor.Result?]
   /// What is to be asked of the executor now.
   private var tasks: [SolverTask<Executor>] = []
-  /// Positions that wait for their turn to be executed, with their content keys.
-  private var ready: [(vertex: Int, content: CacheKey)] = []
+  /// Positions that wait for their turn to be executed.
+  private var ready: [Int] = []
+  private var keys: [Int: StepKeys] = [:]
+  private var claims: [Int: Executor.Claim] = [:]
   private var running = 0
-  /// Who makes the result of a content key, and who waits for it.
+  /// Who makes the result of a content key (or of a definition key, where that is all there is), and who waits for it.
   private var makers: [CacheKey: Int] = [:]
   private var followers: [Int: [Int]] = [:]
+  /// What is left to do of executed vertices: to be begun, and how many in all.
+  private var rests: [SolverTask<Executor>] = []
+  private var unsettled = 0
   private var isReported: [Bool]
+  private var hasToldSettling = false
   private var failure: (any Error)?
   private var isCancelled = false
+  /// Whether a rest ended early.
+  private var isCutShort = false
 
   /// Where a vertex stands.
   enum Phase {
@@ -35,11 +43,32 @@ struct SolverRun<Executor: OpExecutor> {
     /// The number of inputs without a result.
     case waitingForInputs(Int)
     case digesting
-    case findingContent(CacheKey)
-    /// Waits for its turn, or for another vertex with the same content key.
-    case queued(CacheKey)
-    case executing(CacheKey)
+    case findingContent
+    /// Waits for its turn, or for another vertex with the same key.
+    case queued
+    /// Has its turn, and asks whether another build is at it.
+    case claiming
+    /// Another build is at it.
+    case waiting
+    case executing
     case done
+    case failed
+
+    /// Whether it counts as one of those that are executed at a time.
+    var hasTurn: Bool {
+      switch self {
+      case .claiming, .executing: true
+      default: false
+      }
+    }
+
+    /// Whether people were told that something happens, and not yet how it ended.
+    var isShown: Bool {
+      switch self {
+      case .waiting, .executing: true
+      default: false
+      }
+    }
   }
 
   init(
@@ -92,50 +121,50 @@ struct SolverRun<Executor: OpExecutor> {
 
   /// The calls to make now.
   mutating func takeTasks() -> [SolverTask<Executor>] {
-    if isOver { return [] }
-    ready.sort { $0.vertex < $1.vertex }
+    // What is left of executed vertices is done in any case.
+    defer { rests = [] }
+    if isOver { return rests }
+    ready.sort()
     while running < parallelism, !ready.isEmpty {
-      let (vertex, content) = ready.removeFirst()
+      let vertex = ready.removeFirst()
       running += 1
-      phases[vertex] = .executing(content)
-      isReported[vertex] = true
-      onEvent(.started(vertices[vertex]))
-      let keys = StepKeys(definition: definitions[vertex], content: content)
-      tasks.append(
-        SolverTask(vertex: vertex, work: .execute(vertices[vertex], inputResults(vertex), keys)))
+      tasks.append(isClaimed(vertex) ? execution(vertex) : claiming(vertex))
     }
     defer { tasks = [] }
-    return tasks
+    return rests + tasks
   }
 
   /// Takes what came of a call.
-  mutating func take(
-    _ report: SolverReport<Executor.Result>, isCancelled: Bool, _ executor: Executor
-  ) {
+  mutating func take(_ report: SolverReport<Executor>, isCancelled: Bool, _ executor: Executor) {
     self.isCancelled = self.isCancelled || isCancelled
     let vertex = report.vertex
-    let wasExecuting: Bool
-    if case .executing = phases[vertex] { wasExecuting = true } else { wasExecuting = false }
-    if wasExecuting { running -= 1 }
+    if !report.isRest, phases[vertex].hasTurn { running -= 1 }
     switch report.outcome {
-    case .failure(let error): fail(vertex, error, wasExecuting: wasExecuting)
-    case .success(.executed(let result)):
+    case .failure(let error): if report.isRest { failRest(vertex, error) } else { fail(vertex, error) }
+    case .success(.settled): unsettled -= 1
+    case .success(.executed(let executed)):
       onEvent(.finished(vertices[vertex]))
-      complete(vertex, result)
-    case .success where isOver: break
+      keep(vertex, executed.rest)
+      complete(vertex, executed.result)
+    case .success where isOver: if phases[vertex].isShown { onEvent(.cancelled(vertices[vertex])) }
     case .success(.contentDigest(let digest)): findContent(vertex, selected: digest, executor)
+    case .success(.claim(let claiming)): take(claiming, of: vertex)
     case .success(.found(let result?)):
       reportCached(vertex)
       complete(vertex, result)
     case .success(.found(nil)):
-      if case .findingContent(let key) = phases[vertex] { enqueue(vertex, key) } else { wantInputs(of: vertex) }
+      if case .findingContent = phases[vertex] { enqueue(vertex) } else { wantInputs(of: vertex) }
+    }
+    if results[target] != nil, unsettled > 0, failure == nil, !self.isCancelled, !hasToldSettling {
+      hasToldSettling = true
+      onEvent(.settling)
     }
   }
 
   /// The target's result; the last remarks are made.
-  func finish(isCancelled: Bool) throws -> Executor.Result {
+  func finish() throws -> Executor.Result {
     if let failure { throw failure }
-    guard let result = results[target] else { throw CancellationError() }
+    guard let result = results[target], !isCutShort else { throw CancellationError() }
     for (vertex, isReported) in isReported.enumerated() where !isReported { onEvent(.cached(vertices[vertex])) }
     return result
   }
@@ -157,15 +186,24 @@ struct SolverRun<Executor: OpExecutor> {
 
   private mutating func findContent(_ vertex: Int, selected: ContentDigest?, _ executor: Executor) {
     let base = inputs[vertex].first.flatMap { results[$0] }.map { executor.identity($0) }
-    let key = CacheKey.content(vertices[vertex], context: contexts[vertex], base: base, selected: selected)
-    if inputs[vertex].isEmpty || vertices[vertex].ignoresCache { return enqueue(vertex, key) }
-    phases[vertex] = .findingContent(key)
+    let content: CacheKey? =
+      switch base {
+      case .none: .content(vertices[vertex], context: contexts[vertex], base: nil, selected: selected)
+      case .some(let identity):
+        identity.map { .content(vertices[vertex], context: contexts[vertex], base: $0, selected: selected) }
+      }
+    keys[vertex] = StepKeys(
+      vertices[vertex], definition: definitions[vertex], content: content, context: contexts[vertex],
+      selected: selected)
+    guard let content, !inputs[vertex].isEmpty, !vertices[vertex].ignoresCache else { return enqueue(vertex) }
+    phases[vertex] = .findingContent
     tasks.append(
-      SolverTask(vertex: vertex, work: .findContent(key, definition: definitions[vertex])))
+      SolverTask(vertex: vertex, work: .findContent(content, definition: definitions[vertex])))
   }
 
-  private mutating func enqueue(_ vertex: Int, _ key: CacheKey) {
-    phases[vertex] = .queued(key)
+  private mutating func enqueue(_ vertex: Int) {
+    phases[vertex] = .queued
+    let key = keys[vertex]?.content ?? definitions[vertex]
     if let maker = makers[key] {
       if let result = results[maker] {
         reportCached(vertex)
@@ -175,8 +213,53 @@ struct SolverRun<Executor: OpExecutor> {
       }
     } else {
       makers[key] = vertex
-      ready.append((vertex, key))
+      ready.append(vertex)
     }
+  }
+
+  /// Whether nothing keeps the vertex from being executed: it has its claim, or its result must not come from others.
+  private func isClaimed(_ vertex: Int) -> Bool {
+    inputs[vertex].isEmpty || skipsDefinition[vertex] || claims[vertex] != nil
+  }
+
+  private mutating func claiming(_ vertex: Int) -> SolverTask<Executor> {
+    phases[vertex] = .claiming
+    return SolverTask(vertex: vertex, work: .claim(definitions[vertex], waits: false))
+  }
+
+  private mutating func execution(_ vertex: Int) -> SolverTask<Executor> {
+    phases[vertex] = .executing
+    isReported[vertex] = true
+    onEvent(.started(vertices[vertex]))
+    let keys =
+      keys[vertex]
+      ?? StepKeys(vertices[vertex], definition: definitions[vertex], content: nil, context: nil, selected: nil)
+    return SolverTask(vertex: vertex, work: .execute(vertices[vertex], inputResults(vertex), keys))
+  }
+
+  private mutating func take(_ claiming: Claiming<Executor.Result, Executor.Claim>, of vertex: Int) {
+    switch claiming {
+    case .granted(let claim):
+      claims[vertex] = claim
+      phases[vertex] = .queued
+      ready.append(vertex)
+    case .held:
+      phases[vertex] = .waiting
+      isReported[vertex] = true
+      onEvent(.waiting(vertices[vertex]))
+      tasks.append(SolverTask(vertex: vertex, work: .claim(definitions[vertex], waits: true)))
+    case .found(let result):
+      reportCached(vertex)
+      complete(vertex, result)
+    }
+  }
+
+  /// Takes over what is left to do of an executed vertex, and the claim, which is held until then.
+  private mutating func keep(_ vertex: Int, _ rest: (@Sendable () async throws -> Void)?) {
+    let claim = claims.removeValue(forKey: vertex)
+    guard let rest else { return }
+    unsettled += 1
+    rests.append(SolverTask(vertex: vertex, work: .rest(rest, claim)))
   }
 
   private mutating func complete(_ vertex: Int, _ result: Executor.Result) {
@@ -193,9 +276,12 @@ struct SolverRun<Executor: OpExecutor> {
     }
   }
 
-  private mutating func fail(_ vertex: Int, _ error: any Error, wasExecuting: Bool) {
+  private mutating func fail(_ vertex: Int, _ error: any Error) {
+    let isShown = phases[vertex].isShown
+    phases[vertex] = .failed
+    claims[vertex] = nil
     if isOver || error is CancellationError {
-      if wasExecuting { onEvent(.cancelled(vertices[vertex])) }
+      if isShown { onEvent(.cancelled(vertices[vertex])) }
       // A vertex that gives up without being told to counts as cancelled too.
       if !isOver { failure = error }
       return
@@ -203,6 +289,16 @@ struct SolverRun<Executor: OpExecutor> {
     failure = error
     isReported[vertex] = true
     onEvent(.failed(vertices[vertex], error))
+  }
+
+  private mutating func failRest(_ vertex: Int, _ error: any Error) {
+    unsettled -= 1
+    if error is CancellationError {
+      isCutShort = true
+    } else if failure == nil, !isCancelled {
+      failure = error
+      onEvent(.failed(vertices[vertex], error))
+    }
   }
 
   private func inputResults(_ vertex: Int) -> [Executor.Result] { inputs[vertex].compactMap { results[$0] } }

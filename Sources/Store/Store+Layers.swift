@@ -40,6 +40,15 @@ extension Store {
     return Layer(diffID: diffID, size: status.size)
   }
 
+  /// The diffID of a layer without entries: two blocks of zeros.
+  public static let emptyDiffID = Digest.sha256([UInt8](repeating: 0, count: 1024))
+
+  /// The layer without entries, made if the store does not have it.
+  public func emptyLayer() throws -> Digest {
+    if try hasBlob(Store.emptyDiffID), let layer = try? adoptBlobAsLayer(Store.emptyDiffID) { return layer.diffID }
+    return try layerWriter().commit().diffID
+  }
+
   /// The layer's unpacked tree for an overlay's lower: whiteouts as 0/0 character devices, opaque directories marked
   /// by `trusted.overlay.opaque`. It is made on the first call, once, whoever calls. `lowers` are the layers below it,
   /// lowest first, where hard links of foreign layers may lead.
@@ -80,18 +89,15 @@ extension Store {
   }
 
   /// Makes `directory`, which has the layer's content in the form of `treePath`, its tree by renaming; it must be on
-  /// the store's file system. Where the layer has a tree, `directory` is removed. Returns the tree's path.
+  /// the store's file system. Where the layer has a tree already, `directory` stays as it is: someone may look at it.
+  /// Returns the tree's path.
   @discardableResult
   public func adoptTree(_ diffID: Digest, from directory: String) throws -> String {
     guard try layer(diffID) != nil else { throw noLayer(diffID) }
     let tree = paths.tree(diffID)
     let lock = try FileLock.acquire("\(paths.layer(diffID))/lock", .exclusive)
     defer { lock.release() }
-    if try HostPath.status(tree, follow: false) != nil {
-      try HostPath.removeTree(directory)
-    } else {
-      try HostPath.rename(directory, to: tree)
-    }
+    if try HostPath.status(tree, follow: false) == nil { try HostPath.rename(directory, to: tree) }
     return tree
   }
 

@@ -51,5 +51,6 @@ struct StorePaths: Sendable {
   func preimage(_ key: Digest) -> String { "\(steps)/\(key.encoded).preimage.json" }
   func log(_ key: Digest) -> String { "\(steps)/\(key.encoded).log" }
   func alias(_ definitionKey: Digest) -> String { "\(steps)/\(definitionKey.encoded).alias" }
+  func claim(_ definitionKey: Digest) -> String { "\(steps)/\(definitionKey.encoded).lock" }
   func container(_ id: String) -> String { "\(containers)/\(id)" }
 }

@@ -30,7 +30,7 @@ import Testing
       vertices: [], target: VertexID(.scratch, inputs: []), config: ImageConfig(platform: .current), history: history,
       sourceDateEpoch: epoch.map { Timestamp(seconds: $0) })
     return try ImageAssembly(store: store, plan: plan, created: Timestamp(seconds: 999))
-      .write(LayerStack(layers), tags: try tags.map { try ImageReference($0) })
+      .write(layers, tags: try tags.map { try ImageReference($0) })
   }
 
   private let step = VertexID(.makeDirectory(.init(path: "/x")), inputs: [])

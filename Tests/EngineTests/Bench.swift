@@ -39,7 +39,10 @@ final class Bench {
       try manager.createDirectory(atPath: "\(root)/\(name)", withIntermediateDirectories: true)
     }
     try manager.copyItem(atPath: "/bin/busybox", toPath: "\(root)/bin/busybox")
-    for applet in ["sh", "true", "cat", "sleep", "echo", "kill", "test", "mkdir", "touch", "grep"] {
+    let applets = [
+      "sh", "true", "cat", "sleep", "echo", "kill", "test", "mkdir", "touch", "grep", "dd", "ln", "rm", "ls", "date",
+    ]
+    for applet in applets {
       try manager.createSymbolicLink(atPath: "\(root)/bin/\(applet)", withDestinationPath: "busybox")
     }
     try Data("root:x:0:0:root:/root:/bin/sh\n".utf8).write(to: URL(filePath: "\(root)/etc/passwd"))
@@ -82,6 +85,13 @@ final class Events: Sendable {
   private let events = Mutex<[ProgressEvent]>([])
 
   func take(_ event: ProgressEvent) { events.withLock { $0.append(event) } }
+
+  /// How the steps that ended did, in that order.
+  var outcomes: [ProgressEvent.Outcome] {
+    events.withLock { events in
+      events.compactMap { if case .stepFinished(_, let outcome, _, _) = $0 { outcome } else { nil } }
+    }
+  }
 
   /// All output of steps.
   var output: String {

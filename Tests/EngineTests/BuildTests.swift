@@ -33,6 +33,58 @@ import Testing
     #expect(try await bench.engine.run(run) == 0)
   }
 
+  @Test func stepsRunOnLayersThatAreNotPackedYet() async throws {
+    let bench = try await Bench()
+    try bench.put("copied\n", at: "input")
+    // Whiteouts, an opaque directory, a hard link and a COPY --from on uppers that are being packed.
+    let dockerfile = """
+      FROM base AS made
+      RUN mkdir -p /d/e && dd if=/dev/zero of=/big bs=1M count=64 2>/dev/null && echo 1 > /d/e/f && ln /d/e/f /d/g
+      RUN test -f /big && rm /big && rm -r /d/e && mkdir /d/e && echo 2 > /d/e/h
+      COPY input /d/input
+      RUN true
+      WORKDIR /d/w/x
+      RUN test ! -e /big && test "$(ls /d/e)" = h && test "$(cat /d/g /d/input)" = "$(printf '1\ncopied')" && pwd > /d/pwd
+      FROM base
+      COPY --from=made /d /d
+      RUN test "$(ls /d /d/e)" = "$(printf '/d:\ne\ng\ninput\npwd\nw\n\n/d/e:\nh')" && cat /d/pwd | grep -q /d/w/x
+      """
+    let first = try await bench.build(dockerfile, tags: ["first"])
+    #expect(first.executedSteps == 8)
+    let again = try await bench.build(dockerfile, tags: ["again"])
+    #expect(again.executedSteps == 0)
+    #expect(again.imageID == first.imageID)
+    #expect(try bench.temporaries() == [])
+    #expect(try await bench.engine.checkStore(repair: false) == [])
+  }
+
+  @Test func stepsBeforeAFailingOneAreCachedNextTime() async throws {
+    let bench = try await Bench()
+    let events = Events()
+    let dockerfile = "FROM base\nRUN echo 1 > /1\nRUN echo 2 > /2\nRUN exit 3\n"
+    await #expect(throws: StepFailure.self) { try await bench.build(dockerfile) }
+    await #expect(throws: StepFailure.self) {
+      _ = try await bench.engine.build(bench.request(dockerfile)) { events.take($0) }
+    }
+    #expect(events.outcomes.filter { $0 == .cached }.count == 3)
+    #expect(try bench.temporaries() == [])
+  }
+
+  @Test func concurrentBuildsRunASharedStepOnce() async throws {
+    let bench = try await Bench()
+    let engine = bench.engine
+    let outcomes = try await withThrowingTaskGroup(of: BuildOutcome.self) { group in
+      for number in 0..<6 {
+        let request = bench.request("FROM base\nRUN sleep 0.2; date +%N > /a\nRUN echo b > /b\nENV N=\(number % 3)\n")
+        group.addTask { try await engine.build(request) { _ in } }
+      }
+      return try await group.reduce(into: [BuildOutcome]()) { $0.append($1) }
+    }
+    #expect(outcomes.map(\.executedSteps).reduce(0, +) == 2)
+    #expect(Set(outcomes.map(\.imageID)).count == 3)
+    #expect(try bench.temporaries() == [])
+  }
+
   @Test func failingStepTellsCodeTailAndPlace() async throws {
     let bench = try await Bench()
     let failure = await #expect(throws: StepFailure.self) {

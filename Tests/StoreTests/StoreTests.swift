@@ -73,7 +73,14 @@ import Testing
   #expect(try HostPath.status(upper) == nil)
   let second = try scratch.store.makeTemporaryDirectory("upper")
   #expect(try scratch.store.adoptTree(layer.diffID, from: second) == tree)
-  #expect(try HostPath.status(second) == nil)
+  #expect(try HostPath.status(second) != nil)
+}
+
+@Test func emptyLayerIsMadeOnce() throws {
+  let scratch = try Scratch()
+  #expect(try scratch.store.emptyLayer() == Store.emptyDiffID)
+  #expect(try scratch.store.emptyLayer() == Store.emptyDiffID)
+  #expect(try scratch.store.layer(Store.emptyDiffID)?.size == 1024)
 }
 
 @Test func hardLinkLeadsIntoLowerLayer() throws {

@@ -1,0 +1,68 @@
+internal import Core
+internal import FileTree
+internal import Graph
+internal import Linux
+internal import Store
+
+/// What an overlay or a view of a stack is made of.
+struct StackPlaces: Sendable {
+  /// Topmost first.
+  var lowers: [ProcessSpec.LowerLayer] = []
+  /// The folders of layers that are not in the store: to be kept as long as the overlay or the view is used.
+  var folders: [StepFolder] = []
+}
+
+extension StepExecutor {
+  /// The lowers of an overlay on `stack`.
+  func lowers(_ stack: LayerStack) throws -> StackPlaces {
+    var out = StackPlaces()
+    for part in try parts(stack) {
+      switch part {
+      case .stored(let layers): out.lowers += try store.trees(of: layers).map { .tree($0) }
+      case .upper(let folder):
+        out.lowers.append(.tree(folder.frozenUpper))
+        out.folders.append(folder)
+      }
+    }
+    return out
+  }
+
+  /// The merged view of a stack, without a mount.
+  func view(_ stack: LayerStack, label: String = "the image") throws -> OverlayTree {
+    OverlayTree(
+      try parts(stack).flatMap { part in
+        switch part {
+        case .stored(let layers): try store.trees(of: layers).map { try Directory($0) }
+        case .upper(let folder): [folder.upperDirectory]
+        }
+      }, label: label)
+  }
+
+  /// A part of a stack: neighbouring layers of the store, lowest first, or one that is being packed.
+  private enum Part {
+    case stored([Digest])
+    case upper(StepFolder)
+  }
+
+  /// The parts of `stack`, topmost first. A layer that stands twice is taken where it is uppermost: overlayfs refuses
+  /// the same lower twice, and all that the lower one shows, the upper one shows too. Empty layers show nothing.
+  ///
+  /// A stored layer above one that is being packed was made in this build, and holds all directories above its files:
+  /// it can be unpacked without knowing what is below.
+  private func parts(_ stack: LayerStack) throws -> [Part] {
+    var out: [Part] = []
+    var stored: [Digest] = []
+    var seen: Set<Digest> = [Store.emptyDiffID]
+    for layer in stack.layers.reversed() {
+      switch try layer.place() {
+      case .stored(let diffID): if seen.insert(diffID).inserted { stored.append(diffID) }
+      case .upper(let folder):
+        if !stored.isEmpty { out.append(.stored(stored.reversed())) }
+        stored = []
+        out.append(.upper(folder))
+      }
+    }
+    if !stored.isEmpty { out.append(.stored(stored.reversed())) }
+    return out
+  }
+}

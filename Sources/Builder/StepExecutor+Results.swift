@@ -1,0 +1,74 @@
+internal import Core
+internal import FileTree
+internal import Graph
+internal import Linux
+internal import Store
+
+/// What is to be remembered of a step that was executed.
+struct FinishedStep: Sendable {
+  var vertex: Vertex
+  var keys: StepKeys
+  var base: LayerStack
+  var started: Timestamp
+  /// Nanoseconds by phase.
+  var durations: [String: Int64]
+  /// The folder with the step's log, nil for a step without a process.
+  var folder: StepFolder?
+}
+
+extension StepExecutor {
+  /// The result of a step whose layer is in the store. Its record is written beside later steps, when all below is in
+  /// the store too.
+  func finished(_ step: FinishedStep, layer: Digest) -> Executed<LayerStack> {
+    Executed(step.base.adding(LayerHandle(layer, created: step.started))) { [self] in
+      try await located(step.vertex) {
+        let base = try await step.base.packed()
+        try await BlockingPool.shared.run { try self.record(step, layer, base) }
+      }
+    }
+  }
+
+  /// The result of a step that left its layer in the upper of its folder: it is packed as the rest of the step.
+  func finished(_ step: FinishedStep, packing folder: StepFolder) throws -> Executed<LayerStack> {
+    // Steps that change nothing are frequent, and what they give needs no look at the disk.
+    if try folder.upperDirectory.entries().isEmpty { return finished(step, layer: try store.emptyLayer()) }
+    let handle = LayerHandle(packing: folder, created: step.started)
+    return Executed(step.base.adding(handle)) { [self] in
+      try await located(step.vertex) {
+        var step = step
+        let began = Machine.now()
+        do {
+          let layer = try await packers.run {
+            try await BlockingPool.shared.run { try self.pack(folder) }
+          }
+          step.durations["pack"] = Machine.now().nanoseconds(since: began)
+          handle.settle(.success(layer))
+        } catch {
+          handle.settle(.failure(error))
+          throw error
+        }
+        let (done, layer) = (step, try await handle.packed())
+        let base = try await step.base.packed()
+        try await BlockingPool.shared.run { try self.record(done, layer, base) }
+      }
+    }
+  }
+
+  private func pack(_ folder: StepFolder) throws -> Digest {
+    try Task.checkCancellation()
+    let writer = try store.layerWriter()
+    try packUpper(folder.upperDirectory, into: writer.tar)
+    let layer = try writer.commit()
+    try store.adoptTree(layer.diffID, from: folder.upper)
+    return layer.diffID
+  }
+
+  private func record(_ step: FinishedStep, _ layer: Digest, _ base: [StackedLayer]) throws {
+    let content = step.keys.content(base: LayerStack.identity(base))
+    try store.putStep(
+      StepRecord(
+        key: content.digest, definitionKey: step.keys.definition.digest, preimage: content.preimage,
+        resultDiffID: layer, stack: base + [StackedLayer(layer, created: step.started)], started: step.started,
+        durations: step.durations, logPath: step.folder?.log, title: step.vertex.instructionText))
+  }
+}
