@@ -51,9 +51,10 @@ struct ExecStep: Sendable {
   private func run(_ stop: ProcessStop) throws -> Executed<LayerStack> {
     let started = Machine.now()
     let folder = try StepFolder(executor.store, executor.removal)
-    let places = try executor.lowers(base)
+    var places = try executor.lowers(base)
     let (process, log) = try launch(folder, places)
     stop.adopt(process)
+    places.uses = []
     do {
       try log.drain()
     } catch {
@@ -64,7 +65,7 @@ struct ExecStep: Sendable {
     }
     let status = try process.wait()
     // The overlay went with its mount namespace: nobody looks at the layers below any more.
-    withExtendedLifetime(places) {}
+    withExtendedLifetime(places.folders) {}
     try Task.checkCancellation()
     guard status.code == 0 else { throw failure(status, log) }
     for target in process.createdTargets.reversed() { try folder.upperDirectory.removeTree(target) }

@@ -10,6 +10,8 @@ struct StackPlaces: Sendable {
   var lowers: [ProcessSpec.LowerLayer] = []
   /// The folders of layers that are not in the store: to be kept as long as the overlay or the view is used.
   var folders: [StepFolder] = []
+  /// The paths in `lowers` of such folders: to be kept until the overlay is mounted.
+  var uses: [StepFolder.Use] = []
 }
 
 extension StepExecutor {
@@ -20,7 +22,9 @@ extension StepExecutor {
       switch part {
       case .stored(let layers): out.lowers += try store.trees(of: layers).map { .tree($0) }
       case .upper(let folder):
-        out.lowers.append(.tree(folder.frozenUpper))
+        let use = folder.use()
+        out.lowers.append(.tree(use.path))
+        out.uses.append(use)
         out.folders.append(folder)
       }
     }

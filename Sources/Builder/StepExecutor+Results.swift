@@ -41,6 +41,7 @@ extension StepExecutor {
           let layer = try await packers.run {
             try await BlockingPool.shared.run { try self.pack(folder) }
           }
+          try await adopt(folder, as: layer)
           step.durations["pack"] = Machine.now().nanoseconds(since: began)
           handle.settle(.success(layer))
         } catch {
@@ -58,9 +59,16 @@ extension StepExecutor {
     try Task.checkCancellation()
     let writer = try store.layerWriter()
     try packUpper(folder.upperDirectory, into: writer.tar)
-    let layer = try writer.commit()
-    try store.adoptTree(layer.diffID, from: folder.upper)
-    return layer.diffID
+    return try writer.commit().diffID
+  }
+
+  /// Makes the folder's upper the tree of `layer`.
+  private func adopt(_ folder: StepFolder, as layer: Digest) async throws {
+    let move: @Sendable () throws -> Bool = { [store] in
+      try folder.move { try store.adoptTree(layer, from: $0) }
+    }
+    // A sandbox is started in some milliseconds.
+    while try await !BlockingPool.shared.run(move) { try await Task.sleep(for: .milliseconds(2)) }
   }
 
   private func record(_ step: FinishedStep, _ layer: Digest, _ base: [StackedLayer]) throws {

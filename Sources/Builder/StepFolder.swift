@@ -1,6 +1,7 @@
 internal import Core
 internal import Linux
 internal import Store
+internal import Synchronization
 
 /// A step's own directories on the store's file system: the overlay's upper and work, and files shown to the process.
 ///
@@ -11,6 +12,8 @@ final class StepFolder: Sendable {
   /// The upper, whatever it is named meanwhile.
   let upperDirectory: Directory
   private let removal: BackgroundRemoval
+  /// Where the upper is now, and how many sandboxes are being started that know it by that path.
+  private let place: Mutex<(path: String, users: Int)>
 
   var upper: String { path + "/upper" }
   var work: String { path + "/work" }
@@ -30,12 +33,40 @@ final class StepFolder: Sendable {
     }
     self.path = path
     self.removal = removal
+    place = Mutex((path + "/upper", 0))
   }
 
   deinit { removal.remove(path) }
 
-  /// The upper as a path that stays good when it is renamed, as long as this object lives.
-  var frozenUpper: String { "/proc/self/fd/\(upperDirectory.file.descriptor)" }
+  /// The path of an upper, good as long as this object lives: a sandbox opens its lowers by path, in a mount namespace
+  /// of its own, where the kernel takes no descriptor of ours.
+  final class Use: Sendable {
+    let path: String
+    private let folder: StepFolder
+
+    fileprivate init(_ folder: StepFolder) {
+      self.folder = folder
+      path = folder.place.withLock { place in
+        place.users += 1
+        return place.path
+      }
+    }
+
+    deinit { folder.place.withLock { $0.users -= 1 } }
+  }
+
+  /// The upper's path for a sandbox that is about to be started.
+  func use() -> Use { Use(self) }
+
+  /// Lets `body` move the upper away from the path that it is given to the one that it returns; false if a sandbox is
+  /// being started on it now. Blocks.
+  func move(_ body: (String) throws -> String) throws -> Bool {
+    try place.withLock { place in
+      if place.users > 0 { return false }
+      place.path = try body(place.path)
+      return true
+    }
+  }
 
   private static func make(_ path: String) throws -> Directory {
     try HostPath.makeDirectories(path)

@@ -44,10 +44,10 @@ import Testing
       COPY input /d/input
       RUN true
       WORKDIR /d/w/x
-      RUN test ! -e /big && test "$(ls /d/e)" = h && test "$(cat /d/g /d/input)" = "$(printf '1\ncopied')" && pwd > /d/pwd
+      RUN test ! -e /big && test "$(ls /d/e)" = h && test "$(cat /d/g /d/input)" = "$(printf '1\\ncopied')" && pwd > /d/pwd
       FROM base
       COPY --from=made /d /d
-      RUN test "$(ls /d /d/e)" = "$(printf '/d:\ne\ng\ninput\npwd\nw\n\n/d/e:\nh')" && cat /d/pwd | grep -q /d/w/x
+      RUN test "$(echo /d/* /d/e/*)" = "/d/e /d/g /d/input /d/pwd /d/w /d/e/h" && cat /d/pwd | grep -q /d/w/x
       """
     let first = try await bench.build(dockerfile, tags: ["first"])
     #expect(first.executedSteps == 8)
