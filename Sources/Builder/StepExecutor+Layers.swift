@@ -32,9 +32,9 @@ extension StepExecutor {
   }
 
   /// The merged view of a stack, without a mount.
-  func view(_ stack: LayerStack, label: String = "the image") throws -> OverlayTree {
-    OverlayTree(
-      try parts(stack).flatMap { part in
+  func view(_ stack: LayerStack, label: String = "the image") throws -> MergedTree {
+    MergedTree(
+      trees: try parts(stack).flatMap { part in
         switch part {
         case .stored(let layers): try store.trees(of: layers).map { try Directory($0) }
         case .upper(let folder): [folder.upperDirectory]
