@@ -113,8 +113,9 @@ extension LayerIndexBuilder {
     let node = tree.edges[edge].node
     if node == IndexTree.none { return edge }
     tree.detach(edge: edge)
-    guard tree.records[Int(node)].isDirectory else { return edge }
+    // It may have been a link on the way there.
     lastDirectory = ([], 0)
+    guard tree.records[Int(node)].isDirectory else { return edge }
     var directories = [node]
     while let directory = directories.popLast() {
       var inner = tree.records[Int(directory)].head

@@ -125,6 +125,7 @@ struct LayerIndexTests {
         other("usr/lib", .directory), other("lib", .symlink, link: "usr/lib"), file("lib/one", "1"),
         other("usr/up", .symlink, link: "../../../usr"), file("usr/up/two", "2"),
         other("abs", .symlink, link: "/lib"), file("abs/three", "3"), file("abs/.wh.gone"),
+        other("abs", .directory), file("abs/four", "4"),
       ]).bytes, byTar: false)
   }
 
