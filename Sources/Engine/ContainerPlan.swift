@@ -121,18 +121,20 @@ struct ContainerPlan: Sendable {
     ])
   }
 
-  /// The process in the container's directory `folder`, on the layers `trees` (topmost first).
-  func spec(_ request: RunRequest, folder: String, trees: [String], view: MergedTree) throws -> ProcessSpec {
+  /// The process in the container's directory `folder`, on the layers `lowers` (topmost first).
+  func spec(
+    _ request: RunRequest, folder: String, lowers: [ProcessSpec.LowerLayer], view: MergedTree
+  ) throws -> ProcessSpec {
     let account = try UserLookup(in: view).processUser(user)
-    var lowers = trees
+    var lowers = lowers
     if lowers.isEmpty {
-      lowers = ["\(folder)/empty"]
-      try HostPath.makeDirectories(lowers[0])
+      try HostPath.makeDirectories("\(folder)/empty")
+      lowers = [.tree("\(folder)/empty")]
     }
     var spec = ProcessSpec.dockerDefault(
       arguments: arguments, environment: environment, workingDirectory: workingDirectory,
       user: ProcessSpec.User(uid: account.uid, gid: account.gid, additionalGIDs: account.additionalGids),
-      root: .overlay(lowers: lowers.map { .tree($0) }, upper: "\(folder)/upper", work: "\(folder)/work"),
+      root: .overlay(lowers: lowers, upper: "\(folder)/upper", work: "\(folder)/work"),
       network: network, hostname: hostname, terminal: request.terminal)
     if !environment.contains(where: { $0.hasPrefix("HOME=") }) { spec.environment.append("HOME=\(account.home)") }
     spec.nameFiles = try NameFiles.write(

@@ -25,7 +25,7 @@ extension Engine {
         InfoEntry(name: "Server Version", value: Engine.version),
         InfoEntry(name: "Store", value: store.root),
         InfoEntry(name: "Store Free Bytes", value: "\(space.available)"),
-        InfoEntry(name: "Layer Mount", value: "tree (layers are unpacked once; EROFS indexes come later)"),
+        InfoEntry(name: "Layer Mount", value: try Engine.layerForm(store)),
         InfoEntry(name: "Default Network", value: "host (bridge networks are not supported yet)"),
         InfoEntry(name: "Networks", value: "host none"),
         InfoEntry(name: "Cgroup", value: try Engine.cgroupForm()),
@@ -39,6 +39,16 @@ extension Engine {
         InfoEntry(name: "Name", value: Machine.hostName),
       ]
       return first + Engine.privileges() + last
+    }
+  }
+
+  /// How layers become a root file system here, and why not better.
+  private static func layerForm(_ store: Store) throws -> String {
+    let reason = try store.layerFormReason().map { " (files can't be mounted: \($0))" } ?? ""
+    return switch try store.layerForm() {
+    case .file: "file: EROFS indexes over the layers' tars"
+    case .loop: "loop: EROFS indexes over the layers' tars, through loop devices\(reason)"
+    case .tree: "tree: layers are unpacked once\(reason)"
     }
   }
 

@@ -25,7 +25,7 @@ extension LayerIndexBuilder {
   private func directory(
     _ name: ArraySlice<UInt8>, in parent: UInt32, path: ArraySlice<UInt8>, _ links: inout Int
   ) throws -> UInt32 {
-    var new = TreeNode(kind: .directory, mode: 0o755)
+    var new = TreeNode(kind: .directory, mode: 0o755, xattrs: [LayerWhiteout.impliedAttribute])
     if let edge = names.edge(name, in: parent, of: tree), tree.edges[edge].node != IndexTree.none {
       let node = tree.edges[edge].node
       let record = tree.records[Int(node)]
@@ -34,10 +34,11 @@ extension LayerIndexBuilder {
       guard record.isWhiteout else {
         throw Failure("index layer", "it has files below \(TreePath(clamping: path)), which is not a directory")
       }
-      new.xattrs = [LayerWhiteout.opaqueAttribute]
+      new.xattrs = TarEntry.sorted(new.xattrs + [LayerWhiteout.opaqueAttribute])
     }
     let made = try tree.add(new)
     try self.name(made, name, in: parent)
+    impliedCount += 1
     return made.index
   }
 

@@ -21,6 +21,8 @@ public final class LayerIndexBuilder {
   var names = IndexNames()
   /// The directory that was looked up last: members of one directory stand together.
   var lastDirectory: (path: [UInt8], node: UInt32) = ([], 0)
+  /// Directories that were made because something in them is there, and have had no member of their own since.
+  var impliedCount = 0
   private var needsTree: NeedsTree?
 
   public init() {}
@@ -60,6 +62,7 @@ public final class LayerIndexBuilder {
       throw NeedsTree(reason: "a tar of 2 TiB is too large for an index")
     }
     if let needsTree { throw needsTree }
+    if impliedCount > 0 { try mark(IndexTree.root, LayerWhiteout.impliedBelowAttribute) }
     defer { tree = IndexTree() }
     return tree
   }
@@ -105,7 +108,12 @@ public final class LayerIndexBuilder {
   /// A directory that comes again: the later metadata count, attributes are added.
   private func unite(_ old: IndexTree.NodeID, _ new: TreeNode) throws {
     var new = new
-    new.xattrs = TarEntry.sorted(tree.node(old).xattrs + new.xattrs)
+    var kept = tree.node(old).xattrs
+    if let implied = kept.firstIndex(of: LayerWhiteout.impliedAttribute) {
+      kept.remove(at: implied)
+      impliedCount -= 1
+    }
+    new.xattrs = TarEntry.sorted(kept + new.xattrs)
     try tree.setMetadata(old, new)
   }
 
@@ -146,10 +154,13 @@ public final class LayerIndexBuilder {
 
   /// Hides what lower layers have in `directory`.
   func markOpaque(_ directory: UInt32) throws {
-    let id = IndexTree.NodeID(index: directory)
-    var node = tree.node(id)
-    node.xattrs = TarEntry.sorted(node.xattrs + [LayerWhiteout.opaqueAttribute])
-    try tree.setMetadata(id, node)
+    try mark(IndexTree.NodeID(index: directory), LayerWhiteout.opaqueAttribute)
+  }
+
+  private func mark(_ directory: IndexTree.NodeID, _ attribute: TarEntry.ExtendedAttribute) throws {
+    var node = tree.node(directory)
+    node.xattrs = TarEntry.sorted(node.xattrs + [attribute])
+    try tree.setMetadata(directory, node)
   }
 }
 

@@ -17,6 +17,10 @@ public protocol LayerView: Sendable {
   /// Whether nothing of lower layers shows in `directory`.
   func isOpaque(_ directory: LayerEntry) throws -> Bool
 
+  /// Whether the layer has `directory` only because something in it is there: the metadata are those that lower layers
+  /// have.
+  func isImplied(_ directory: LayerEntry) throws -> Bool
+
   /// The metadata of `entry`, of its attributes those that COPY and ADD keep.
   func node(_ entry: LayerEntry) throws -> TreeNode
 

@@ -28,6 +28,13 @@ enum LayerWhiteout: Equatable {
   /// What overlayfs has on a directory that shows nothing of lower layers.
   static let opaqueAttribute = TarEntry.ExtendedAttribute("trusted.overlay.opaque", [UInt8(ascii: "y")])
 
+  /// What an index has on a directory that no member of its tar describes: where a lower layer has the directory too,
+  /// that one's metadata count. overlayfs shows no attribute of this prefix.
+  static let impliedAttribute = TarEntry.ExtendedAttribute("trusted.overlay.implied", [UInt8(ascii: "y")])
+
+  /// What an index has on its root if it has implied directories.
+  static let impliedBelowAttribute = TarEntry.ExtendedAttribute("trusted.overlay.implied", Array("below".utf8))
+
   /// Whether a component of `path` is one of aufs' own names, which no layer shows.
   static func hasReservedComponent(_ path: TreePath) -> Bool {
     // Nearly no path has a component that begins like this: they are looked at without taking the path apart.

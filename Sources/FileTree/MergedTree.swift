@@ -21,8 +21,7 @@ public struct MergedTree: TreeView {
 
   public func entry(_ path: TreePath) throws -> TreeNode? {
     if layers.isEmpty { return path.isRoot ? TreeNode(kind: .directory, mode: 0o755) : nil }
-    guard let top = try find(path)?.first else { return nil }
-    return try node(top)
+    return try find(path).map { try node($0) }
   }
 
   public func children(_ path: TreePath) throws -> [TreeChild] {
@@ -33,7 +32,7 @@ public struct MergedTree: TreeView {
     var out: [TreeChild] = []
     if found.count == 1 {
       for (name, entry) in try layers[found[0].layer].children(of: found[0].entry) where !entry.isWhiteout {
-        out.append(TreeChild(name: name, node: try node(Node(layer: found[0].layer, entry: entry))))
+        out.append(TreeChild(name: name, node: try node([Node(layer: found[0].layer, entry: entry)])))
       }
       return out
     }
@@ -41,7 +40,8 @@ public struct MergedTree: TreeView {
     for directory: Node in found {
       for (name, entry) in try layers[directory.layer].children(of: directory.entry)
       where decided.insert(name).inserted && !entry.isWhiteout {
-        out.append(TreeChild(name: name, node: try node(Node(layer: directory.layer, entry: entry))))
+        let top = Node(layer: directory.layer, entry: entry)
+        out.append(TreeChild(name: name, node: try node(isImplied(top) ? merge(name, of: found) : [top])))
       }
     }
     return out.sorted { $0.name.lexicographicallyPrecedes($1.name) }
@@ -86,7 +86,13 @@ public struct MergedTree: TreeView {
     return found
   }
 
-  private func node(_ found: Node) throws -> TreeNode {
+  private func isImplied(_ node: Node) throws -> Bool {
+    try node.entry.kind == .directory && layers[node.layer].isImplied(node.entry)
+  }
+
+  /// The metadata of what `nodes` make: for directories those of the uppermost one that its layer describes.
+  private func node(_ nodes: [Node]) throws -> TreeNode {
+    let found = try nodes.first { try !isImplied($0) } ?? nodes[0]
     var node = try layers[found.layer].node(found.entry)
     // Numbers of inodes are the layer's own; the host's device numbers are far below.
     if case .inode = found.entry.place { node.hardLinkKey?.device = UInt64.max - UInt64(found.layer) }

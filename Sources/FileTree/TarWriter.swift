@@ -6,6 +6,7 @@ public import Core
 /// Entries stand in the order in which they are given. Not safe for use from two threads at once.
 public final class TarWriter {
   private let sink: ByteSink
+  private let observer: ((TarMember) -> Void)?
   private let buffer: UnsafeMutableRawBufferPointer
   private var filled = 0
   private var flushed: Int64 = 0
@@ -13,9 +14,10 @@ public final class TarWriter {
   private var entry: TarEntry?
   private var remaining: Int64 = 0
 
-  /// A writer that pushes large pieces into `sink`.
-  public init(_ sink: ByteSink) {
+  /// A writer that pushes large pieces into `sink`, and tells `observer` of each member when its data begin.
+  public init(_ sink: ByteSink, observer: ((TarMember) -> Void)? = nil) {
     self.sink = sink
+    self.observer = observer
     // Large enough to make system calls rare, small enough to stay in the second-level cache between the read, the
     // hash and the write.
     buffer = .allocate(byteCount: 262_144, alignment: 4096)
@@ -31,9 +33,12 @@ public final class TarWriter {
   @discardableResult
   public func begin(_ entry: TarEntry) throws -> Int64 {
     try endEntry()
+    let start = position
     try append(TarHeader.bytes(entry))
     self.entry = entry
     remaining = entry.kind == .regular ? entry.size : 0
+    observer?(
+      TarMember(entry: entry, headerOffset: start, dataOffset: position, storedSize: remaining, extents: nil))
     return position
   }
 

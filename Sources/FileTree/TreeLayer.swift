@@ -31,6 +31,9 @@ public struct TreeLayer: LayerView {
     return false
   }
 
+  /// Never: such directories look as below when the layer is unpacked.
+  public func isImplied(_ folder: LayerEntry) throws -> Bool { false }
+
   public func node(_ entry: LayerEntry) throws -> TreeNode {
     guard case .path(let path, let status) = entry.place else { throw SystemError(.invalid, "stat \(directory.path)") }
     return try HostNode.read(status, path, in: directory, owner: .asIs)

@@ -21,6 +21,17 @@ public enum Machine {
     return Int64(t.tv_sec) * 1_000_000_000 + Int64(t.tv_nsec)
   }
 
+  /// When the machine was started, by its clock of today.
+  public static var bootTime: Timestamp {
+    var t = timespec()
+    clock_gettime(CLOCK_BOOTTIME, &t)
+    let now = now()
+    let borrow: Int64 = now.nanoseconds < Int32(t.tv_nsec) ? 1 : 0
+    return Timestamp(
+      seconds: now.seconds - Int64(t.tv_sec) - borrow,
+      nanoseconds: now.nanoseconds - Int32(t.tv_nsec) + Int32(borrow) * 1_000_000_000)
+  }
+
   /// `count` random bytes from the kernel.
   public static func random(_ count: Int) -> [UInt8] {
     [UInt8](unsafeUninitializedCapacity: count) { buffer, filled in

@@ -46,7 +46,7 @@ public final class BlobWriter: ByteSink {
   }
 }
 
-/// Writes the tar of a new layer once, through `tar`, and makes it a layer with `commit`.
+/// Writes the tar of a new layer once, through `tar`, with its index, and makes it a layer with `commit`.
 ///
 /// One that is let go before leaves nothing. Writing throws `CancellationError` in a cancelled task. Not safe for use
 /// from two threads at once.
@@ -56,9 +56,12 @@ public final class LayerWriter {
   private let store: Store
   private let temporary: String
   private let file: OpenFile
+  private let feed: IndexFeed
 
   init(_ store: Store) throws {
     self.store = store
+    let feed = IndexFeed()
+    self.feed = feed
     temporary = try store.temporaryPath("layer")
     let file = try OpenFile(temporary, .create, permissions: 0o600)
     self.file = file
@@ -66,7 +69,7 @@ public final class LayerWriter {
       ClosureSink { bytes in
         try Task.checkCancellation()
         try file.write(bytes)
-      })
+      }, observer: { feed.add($0) })
   }
 
   deinit { try? HostPath.removeFile(temporary) }
@@ -76,7 +79,9 @@ public final class LayerWriter {
     let (diffID, size) = try tar.finish()
     try store.place(temporary, file, at: store.paths.blob(diffID), size: size)
     store.added(size)
-    return try store.adoptBlobAsLayer(diffID)
+    let layer = try store.adoptBlobAsLayer(diffID)
+    try store.place(feed.finish(tarSize: size), for: diffID)
+    return layer
   }
 }
 

@@ -22,6 +22,7 @@ extension Store {
     problems += try checkIndex(repair)
     problems += try checkBlobs(repair, oldestLease)
     problems += try checkLayers(repair, oldestLease)
+    problems += try checkIndexes(repair)
     problems += try checkImages(repair)
     problems += try checkSteps(repair, oldestLease)
     problems += try checkContainers(repair)
@@ -34,7 +35,7 @@ extension Store {
     let known = Set(
       database + [
         "blobs", "layers", "stacks", "steps", "containers", "volumes", "tmp", "sandbox", "index.json", "oci-layout",
-        "lease", "cache-size",
+        "lease", "cache-size", "layer-form",
       ])
     var problems: [StoreProblem] = []
     for name in try Directory(root).entries().map({ String(decoding: $0, as: UTF8.self) })

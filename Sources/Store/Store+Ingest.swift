@@ -20,12 +20,13 @@ extension Store {
       if compression == .none {
         try tar.write(head)
         try source.copy(to: tar)
-        try tar.verifyTar()
+        let feed = try tar.verifyTar()
         let (found, size) = try tar.finish(expected: digest ?? diffID)
         guard diffID == nil || diffID == found else {
           throw Failure("store blob \(found)", "the config says that its tar is \(diffID?.text ?? "")")
         }
         let layer = try adoptBlobAsLayer(found)
+        try place(feed.finish(tarSize: size), for: found)
         return (layer, Descriptor(mediaType: MediaType.ociLayer, digest: found, size: size))
       }
       let kept = try blobWriter()
@@ -38,11 +39,12 @@ extension Store {
       let decompressor = try Decompressor(HeadedSource(head, tee), compression)
       try decompressor.copy(to: tar)
       try tee.copy(to: ClosureSink { _ in })
-      try tar.verifyTar()
+      let feed = try tar.verifyTar()
       let (blob, size) = try kept.finish(expected: digest)
-      let (found, _) = try tar.finish(expected: diffID)
+      let (found, tarSize) = try tar.finish(expected: diffID)
       let mediaType = compression == .gzip ? MediaType.ociLayerGzip : MediaType.ociLayerZstd
       let layer = try adoptBlobAsLayer(found)
+      try place(feed.finish(tarSize: tarSize), for: found)
       try link(compressed: blob, to: found, mediaType: mediaType)
       return (layer, Descriptor(mediaType: mediaType, digest: blob, size: size))
     } catch let failure as Failure {
@@ -68,9 +70,10 @@ private final class HeadedSource: ByteSource {
 }
 
 extension BlobWriter {
-  /// Throws if what was written is no tar that can be read to its end.
-  func verifyTar() throws {
-    let reader = TarReader(FileSource(try reading()))
-    while try reader.next() != nil {}
+  /// What makes the index of the tar that was written; throws if it can't be read to its end.
+  func verifyTar() throws -> IndexFeed {
+    let feed = IndexFeed()
+    try feed.readAll(TarReader(FileSource(try reading())))
+    return feed
   }
 }

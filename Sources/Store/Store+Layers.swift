@@ -104,11 +104,13 @@ extension Store {
   /// Removes the layer, all that was made of it, and its blob.
   func removeLayer(_ diffID: Digest) throws {
     if let moved = try moveAway(layer: diffID) { try HostPath.removeTree(moved) }
+    try removeStacks(with: [diffID])
   }
 
   /// Takes the layer out of the store at once, whatever its size: a reader sees all or nothing. Returns where what is
   /// left of it waits for its removal, below the temporary directory.
   func moveAway(layer diffID: Digest) throws -> String? {
+    openLayers.drop(diffID)
     let temporary = try temporaryPath("gone")
     do {
       try HostPath.rename(paths.layer(diffID), to: temporary)
@@ -120,7 +122,7 @@ extension Store {
     return temporary
   }
 
-  private func noLayer(_ diffID: Digest) -> Failure {
+  func noLayer(_ diffID: Digest) -> Failure {
     Failure("open layer \(diffID)", "the store does not have it", hint: "run \"stave system check\"")
   }
 

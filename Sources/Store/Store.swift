@@ -21,6 +21,7 @@ public final class Store: Sendable {
     var added: Int64 = 0
   }
   private let lazy = Mutex(Lazy())
+  let openLayers = OpenLayers()
 
   private init(root: String) {
     self.root = root

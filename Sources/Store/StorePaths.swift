@@ -25,6 +25,7 @@ struct StorePaths: Sendable {
   var containers: String { "\(root)/containers" }
   var containerNames: String { "\(root)/containers/names" }
   var containerLock: String { "\(root)/containers/lock" }
+  var stacks: String { "\(root)/stacks" }
   var volumes: String { "\(root)/volumes" }
   var contexts: String { "\(root)/contexts" }
   var temporary: String { "\(root)/tmp" }
@@ -46,7 +47,12 @@ struct StorePaths: Sendable {
 
   func layer(_ diffID: Digest) -> String { "\(layers)/\(diffID.encoded)" }
   func tar(_ diffID: Digest) -> String { "\(layer(diffID))/tar" }
+  func layerIndex(_ diffID: Digest) -> String { "\(layer(diffID))/index" }
+  func needsTree(_ diffID: Digest) -> String { "\(layer(diffID))/needs-tree" }
   func tree(_ diffID: Digest) -> String { "\(layer(diffID))/\(treeName)" }
+  func stack(_ identity: Digest) -> String { "\(stacks)/\(identity.encoded)" }
+  func stackIndex(_ identity: Digest) -> String { "\(stack(identity))/index" }
+  func stackLayers(_ identity: Digest) -> String { "\(stack(identity))/layers" }
   func step(_ key: Digest) -> String { "\(steps)/\(key.encoded).json" }
   func preimage(_ key: Digest) -> String { "\(steps)/\(key.encoded).preimage.json" }
   func log(_ key: Digest) -> String { "\(steps)/\(key.encoded).log" }

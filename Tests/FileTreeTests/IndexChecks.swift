@@ -66,7 +66,8 @@ struct TreeSnapshot {
       kind: status.kind, mode: status.mode, uid: status.uid, gid: status.gid, size: isDirectory ? 0 : status.size,
       mtime: status.mtime, links: status.linkCount, device: isDevice ? [status.deviceMajor, status.deviceMinor] : [],
       target: status.kind == .symlink ? "\(try directory.readLink(name))" : "",
-      xattrs: try directory.attributeNames(name).map { "\($0)=\(try directory.attribute(name, $0) ?? [])" },
+      // Unpacking looks at the layers below instead.
+      xattrs: try directory.attributeNames(name).filter { $0 != "trusted.overlay.implied" }.map { "\($0)=\(try directory.attribute(name, $0) ?? [])" },
       content: content, first: first)
   }
 

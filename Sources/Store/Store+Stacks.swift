@@ -1,0 +1,47 @@
+internal import Core
+internal import FileTree
+internal import Linux
+
+/// Merged indexes: `stacks/<identity>/index` is one index of several layers, `layers` beside it names them.
+extension Store {
+  /// The path of the merged index of `layers`, topmost first; it is made where it is missing or damaged.
+  func stackIndex(_ layers: [IndexedLayer], isBottom: Bool) throws -> String {
+    let diffIDs = layers.map(\.diffID)
+    let identity = Store.identity(diffIDs, isBottom: isBottom)
+    let path = paths.stackIndex(identity)
+    if openLayers.isSound(path) { return path }
+    if let index = try soundIndex(path), index.devices.count == layers.count {
+      openLayers.noteSound(path)
+      return path
+    }
+    try HostPath.makeDirectories(paths.stack(identity), mode: 0o700)
+    let lock = try FileLock.acquire("\(paths.stack(identity))/lock", .exclusive)
+    defer { lock.release() }
+    if try soundIndex(path) == nil {
+      // First who they are, so that no merged index outlives its layers.
+      try replace(
+        paths.stackLayers(identity), with: Array(diffIDs.map { "\($0.encoded)\n" }.joined().utf8), durable: false)
+      let tree = try mergedIndex(of: layers.map(\.layer), isBottom: isBottom)
+      try writeIndex(tree, devices: layers.reversed().flatMap(\.layer.index.devices), to: path)
+    }
+    openLayers.noteSound(path)
+    return path
+  }
+
+  /// Removes the merged indexes that have one of `diffIDs` in them. Called when the layers go.
+  func removeStacks(with diffIDs: Set<Digest>) throws {
+    if diffIDs.isEmpty { return }
+    guard try HostPath.status(paths.stacks) != nil else { return }
+    for name in try Directory(paths.stacks).entries().map({ String(decoding: $0, as: UTF8.self) }) {
+      let members = try? HostPath.read("\(paths.stacks)/\(name)/layers", limit: 1 << 20)
+      let named = String(decoding: members ?? [], as: UTF8.self).split(separator: "\n")
+      let isDead = members == nil || named.contains { line in (try? Digest("sha256:\(line)")).map(diffIDs.contains) ?? true }
+      if isDead { try HostPath.removeTree("\(paths.stacks)/\(name)") }
+    }
+  }
+
+  /// What names a merged index: its layers in their order, and whether anything lies below.
+  static func identity(_ diffIDs: [Digest], isBottom: Bool) -> Digest {
+    .sha256("stave stack v1 \(isBottom)\n" + diffIDs.map { "\($0.text)\n" }.joined())
+  }
+}

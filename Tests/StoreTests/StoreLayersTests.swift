@@ -1,0 +1,218 @@
+import Core
+import FileTree
+import Linux
+import Testing
+
+@testable import Store
+
+/// Layers by their indexes: made on the way, made again, merged, checked.
+@Suite struct StoreLayersTests {
+  private let scratch: Scratch
+  private let store: Store
+
+  init() throws {
+    scratch = try Scratch()
+    store = scratch.store
+    store.openLayers.form = .file
+  }
+
+  private func path(_ text: String) -> TreePath { TreePath(clamping: text) }
+
+  private func layer(_ entries: [TarEntry]) throws -> Layer {
+    let writer = try store.layerWriter()
+    for entry in entries {
+      try writer.tar.begin(entry)
+      if entry.size > 0 { try writer.tar.write([UInt8](repeating: 120, count: Int(entry.size))) }
+    }
+    return try writer.commit()
+  }
+
+  private func names(_ view: MergedTree, _ folder: String = "/") throws -> [String] {
+    try view.children(path(folder)).map { String(decoding: $0.name, as: UTF8.self) }
+  }
+
+  /// The tree that the kernel would show of `lowers`, without it.
+  private func view(_ lowers: [ProcessSpec.LowerLayer]) throws -> MergedTree {
+    MergedTree(
+      try lowers.map { lower -> any LayerView in
+        switch lower {
+        case .tree(let path): TreeLayer(try Directory(path))
+        case .erofs(let index, let devices, _): try IndexLayer(LayerIndex(path: index), tars: devices)
+        }
+      })
+  }
+
+  @Test func everyWayInMakesTheSameIndex() throws {
+    let written = try scratch.layer("a/b", "text")
+    let file = store.paths.layerIndex(written.diffID)
+    let bytes = try HostPath.read(file)
+    let tar = try HostPath.read(store.tarPath(written.diffID))
+    let other = try Scratch()
+    for compression in [Compression.none, .gzip] {
+      let sink = MemorySink()
+      let compressor = try Compressor(compression, into: sink)
+      try compressor.write(tar)
+      try compressor.finish()
+      _ = try other.store.ingestLayer(MemorySource(sink.bytes), what: "read layer")
+      #expect(try HostPath.read(other.store.paths.layerIndex(written.diffID)) == bytes)
+      try other.store.removeLayer(written.diffID)
+    }
+    try HostPath.removeFile(file)
+    #expect(try names(scratch.another().view(of: [written.diffID]), "a") == ["b"])
+    #expect(try HostPath.read(file) == bytes)
+  }
+
+  @Test func aDamagedIndexIsMadeAgain() throws {
+    let diffID = try scratch.layer("a/b", "text").diffID
+    let file = store.paths.layerIndex(diffID)
+    let whole = try HostPath.read(file)
+    func damage(_ body: (inout [UInt8]) -> Void) throws {
+      var bytes = whole
+      body(&bytes)
+      try HostPath.removeFile(file)
+      let damaged = try OpenFile(file, .create)
+      try damaged.write(bytes)
+      // As a crash leaves it: from before this start of the machine.
+      try damaged.setModified(Timestamp(seconds: 1))
+    }
+    try damage { $0[$0.count - 700] ^= 1 }
+    #expect(try scratch.another().view(of: [diffID]).readSmallFile(path("a/b")) == Array("text".utf8))
+    #expect(try HostPath.read(file) == whole)
+    try damage { $0 = [] }
+    #expect(try scratch.another().view(of: [diffID]).readSmallFile(path("a/b")) == Array("text".utf8))
+    #expect(try HostPath.read(file) == whole)
+    try damage { _ in }
+    _ = try scratch.another().view(of: [diffID])
+    // Verified once: not again until the next start.
+    #expect(try HostPath.status(file)?.mtime ?? Timestamp(seconds: 0) > Machine.bootTime)
+  }
+
+  @Test func checkFindsAndRepairsIndexes() throws {
+    let layers = try (0..<2).map { try scratch.layer("f\($0)", "text") }
+    let diffIDs = layers.map(\.diffID)
+    _ = try store.lowers(of: diffIDs, merged: true)
+    #expect(try store.check().isEmpty)
+    let index = store.paths.layerIndex(diffIDs[0])
+    let stack = store.paths.stackIndex(Store.identity(diffIDs.reversed(), isBottom: true))
+    for file in [index, stack] {
+      try OpenFile(file, .readWrite).write([UInt8](repeating: 7, count: 8).withUnsafeBytes { Array($0) })
+    }
+    #expect(try store.check().map(\.reason) == ["its checksum is wrong", "its checksum is wrong"])
+    #expect(try store.check(repair: true).allSatisfy(\.isRepaired))
+    #expect(try store.check().isEmpty)
+    let again = try scratch.another()
+    again.openLayers.form = .file
+    #expect(try names(view(again.lowers(of: diffIDs, merged: true))) == ["f0", "f1"])
+    #expect(try again.check().isEmpty)
+  }
+
+  @Test func whatNoIndexCanServeIsUnpacked() throws {
+    let low = try scratch.layer("a", "low")
+    var link = TarEntry(path: path("b"), kind: .hardLink, mode: 0o644)
+    link.linkTarget = Array("a".utf8)
+    let high = try layer([link])
+    let stack = [low.diffID, high.diffID]
+    #expect(try HostPath.status(store.paths.layerIndex(high.diffID)) == nil)
+    #expect(try HostPath.status(store.paths.needsTree(high.diffID)) != nil)
+    #expect(try store.view(of: stack).readSmallFile(path("b")) == Array("low".utf8))
+    let lowers = try store.lowers(of: stack)
+    #expect(
+      lowers == [
+        .tree(store.paths.tree(high.diffID)),
+        .erofs(index: store.paths.layerIndex(low.diffID), devices: [store.paths.tar(low.diffID)]),
+      ])
+    #expect(try store.check().isEmpty)
+  }
+
+  @Test func deepStacksAreMergedByGroups() throws {
+    var layers = try (0..<40).map { try scratch.layer("d/f\($0)", "\($0)") }
+    layers[20] = try layer([
+      TarEntry(path: path("d"), kind: .directory, mode: 0o700),
+      TarEntry(path: path("d/.wh.f3"), kind: .regular, mode: 0),
+    ])
+    layers[39] = try layer([TarEntry(path: path("d/.wh.f25"), kind: .regular, mode: 0)])
+    let diffIDs = layers.map(\.diffID)
+    // Directories without a member would make one index of it all: these have one.
+    let whole = try store.view(of: diffIDs)
+    let expected = try names(whole, "d")
+    #expect(expected.count == 36)
+    let merged = try store.lowers(of: diffIDs, merged: true)
+    #expect(merged.count == 1)
+    #expect(try names(view(merged), "d") == expected)
+    for name in expected {
+      let file = path("d/\(name)")
+      #expect(try view(merged).readSmallFile(file) == whole.readSmallFile(file))
+    }
+    // Each layer implies d/, so none can be mounted alone.
+    #expect(try store.lowers(of: diffIDs) == merged)
+  }
+
+  @Test func groupsStayWhenLayersAreAdded() throws {
+    let layers = try (0..<35).map { number in
+      try layer([
+        TarEntry(path: path("d"), kind: .directory, mode: 0o755),
+        TarEntry(path: path("d/f\(number)"), kind: .regular, mode: 0o644, size: Int64(number)),
+        TarEntry(path: path("d/.wh.f\(number - 5)"), kind: .regular, mode: 0),
+      ])
+    }
+    let diffIDs = layers.map(\.diffID)
+    let lowers = try store.lowers(of: diffIDs)
+    #expect(lowers.count == 3 + 2)
+    #expect(try Array(store.lowers(of: Array(diffIDs[..<33])).suffix(2)) == Array(lowers.suffix(2)))
+    #expect(try names(view(lowers), "d") == (30..<35).map { "f\($0)" })
+    // With something below, the lowest group keeps its whiteouts.
+    let above = try view(store.lowers(of: Array(diffIDs[16...]), isBottom: false) + store.lowers(of: Array(diffIDs[..<16])))
+    #expect(try names(above, "d") == (30..<35).map { "f\($0)" })
+  }
+
+  @Test func directoriesWithoutMembersLookAsBelow() throws {
+    let low = try layer([
+      TarEntry(path: path("d"), kind: .directory, mode: 0o2710, uid: 7, gid: 8, mtime: Timestamp(seconds: 99)),
+      TarEntry(path: path("d/a"), kind: .regular, mode: 0o644),
+    ])
+    let high = try layer([TarEntry(path: path("d/b/c"), kind: .regular, mode: 0o600)])
+    let stack = [low.diffID, high.diffID]
+    var views = [try store.view(of: stack), try view(store.lowers(of: stack))]
+    if Machine.effectiveUserID == 0 { views.append(try view(store.trees(of: stack).map { .tree($0) })) }
+    for view in views {
+      let node = try view.entry(path("d"))
+      #expect(node?.mode == 0o2710 && node?.uid == 7 && node?.gid == 8 && node?.mtime == Timestamp(seconds: 99))
+      #expect(try view.children(.root).first?.node == node)
+      #expect(try view.entry(path("d/b"))?.mode == 0o755)
+      #expect(try names(view, "d") == ["a", "b"])
+    }
+  }
+
+  @Test func anOpaqueRootHidesAllBelow() throws {
+    let low = try scratch.layer("old", "x")
+    let high = try layer([
+      TarEntry(path: path(".wh..wh..opq"), kind: .regular, mode: 0),
+      TarEntry(path: path("new"), kind: .regular, mode: 0o644),
+    ])
+    #expect(try names(store.view(of: [low.diffID, high.diffID])) == ["new"])
+    #expect(try names(view(store.lowers(of: [low.diffID, high.diffID]))) == ["new"])
+    #expect(try names(view(store.lowers(of: [low.diffID, high.diffID], merged: true))) == ["new"])
+  }
+
+  @Test func mergedIndexesGoWithTheirLayers() throws {
+    let layers = try (0..<3).map { try scratch.layer("f\($0)", "x") }
+    _ = try store.lowers(of: [layers[0].diffID, layers[1].diffID], merged: true)
+    _ = try store.lowers(of: [layers[1].diffID, layers[2].diffID], merged: true)
+    func count() throws -> Int { try Directory(store.paths.stacks).entries().count }
+    #expect(try count() == 2)
+    try store.removeLayer(layers[0].diffID)
+    #expect(try count() == 1)
+    try store.removeLayer(layers[1].diffID)
+    #expect(try count() == 0)
+  }
+
+  @Test func theFormIsProbedOnceAndCanBeSet() throws {
+    let form = try scratch.another().layerForm()
+    let kept = String(decoding: try HostPath.read("\(store.root)/layer-form"), as: UTF8.self)
+    #expect(kept.hasPrefix("\(form.rawValue)\n\(Machine.kernelRelease) "))
+    if Machine.effectiveUserID != 0 { #expect(form == .tree) }
+    // What holds for another kernel or another privilege is probed again.
+    try HostPath.write(Array("loop\nelsewhere\n".utf8), to: "\(store.root)/layer-form")
+    #expect(try scratch.another().layerForm() == form)
+  }
+}
