@@ -61,7 +61,7 @@ static int add(int fd, const char *name, struct stave_listing *l) {
     *e = (struct stave_entry){
         .inode = s.st_ino, .device = s.st_dev, .links = s.st_nlink, .size = s.st_size, .mtime = s.st_mtim.tv_sec,
         .ctime = s.st_ctim.tv_sec, .mtime_ns = (uint32_t)s.st_mtim.tv_nsec, .ctime_ns = (uint32_t)s.st_ctim.tv_nsec,
-        .mode = s.st_mode, .uid = s.st_uid, .gid = s.st_gid, .major = major(s.st_rdev), .minor = minor(s.st_rdev),
+        .mode = s.st_mode, .blocks = s.st_blocks, .uid = s.st_uid, .gid = s.st_gid, .major = major(s.st_rdev), .minor = minor(s.st_rdev),
         .name = (uint32_t)l->text_count, .name_length = (uint32_t)length,
     };
     memcpy(l->text + l->text_count, name, length + 1);
@@ -100,6 +100,21 @@ void stave_listing_free(struct stave_listing *l) {
     free(l->entries);
     free(l->text);
     memset(l, 0, sizeof *l);
+}
+
+// FNV-1a by words.
+static uint64_t mix(uint64_t hash, uint64_t value) { return ((hash ^ value) * 0x100000001b3u) ^ (hash >> 29); }
+
+uint64_t stave_listing_fingerprint(const struct stave_listing *l) {
+    uint64_t hash = 0xcbf29ce484222325u;
+    for (size_t i = 0; i < l->count; i++) {
+        const struct stave_entry *e = &l->entries[i];
+        const uint64_t values[] = {e->inode, e->device, e->links, (uint64_t)e->size, (uint64_t)e->mtime, (uint64_t)e->ctime,
+                                   (uint64_t)e->mtime_ns << 32 | e->ctime_ns, (uint64_t)e->mode << 32 | e->uid, e->gid};
+        for (size_t k = 0; k < sizeof values / sizeof *values; k++) hash = mix(hash, values[k]);
+        for (uint32_t k = 0; k < e->name_length; k++) hash = mix(hash, (unsigned char)l->text[e->name + k]);
+    }
+    return hash;
 }
 
 // Whether the open file is still what was listed.

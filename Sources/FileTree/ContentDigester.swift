@@ -30,6 +30,8 @@ final class ContentDigester: @unchecked Sendable {
     var links: [Link] = []
     var listed: [TreePath: TreeListing] = [:]
     var count = 0
+    /// Directories with entries that can't be copied as they are.
+    var odd: [TreePath] = []
   }
   private let found = Mutex(Found())
 
@@ -62,6 +64,7 @@ final class ContentDigester: @unchecked Sendable {
       hasher.update(bytes)
     }
     return found.withLock { found in
+      host?.wasDigested(selected.filter { $0.node.kind == .directory }.map(\.place), except: found.odd)
       hasher.update(ContentDigester.text(of: found.links))
       return ContentList.Part(roots: roots.map { ($0.listing ?? TreeListing([]), $0.place) }, listed: found.listed)
     }
@@ -152,7 +155,9 @@ final class ContentDigester: @unchecked Sendable {
 
   // MARK: Jobs
 
-  private func list(_ directory: Directory, _ thread: Int, _ stack: JobStack<Job>, _ results: borrowing Results) throws {
+  private func list(
+    _ directory: Directory, _ thread: Int, _ stack: JobStack<Job>, _ results: borrowing Results
+  ) throws {
     let listing = try directory.listing ?? listing(directory.path)
     directory.listing = listing
     var unknown: [Int] = []
@@ -261,12 +266,22 @@ final class ContentDigester: @unchecked Sendable {
     let start = Int64(piece) * ContentDigester.pieceSize
     let isLast = start + ContentDigester.pieceSize >= file.size
     let count = Int(min(ContentDigester.pieceSize, file.size - start))
-    // What was added to the file since is found at its end.
-    let buffer = UnsafeMutableRawBufferPointer(start: scratch.buffer(thread), count: isLast ? count + 1 : count)
-    guard try file.part.fill(buffer, at: start) == count else {
-      throw changed(file.directory.path(of: file.position))
+    var hasher = SHA256Hasher()
+    var done = 0
+    // In parts that stay in the processor's cache between the reading and the hashing.
+    while done < count {
+      let part = min(count - done, 262_144)
+      let buffer = UnsafeMutableRawBufferPointer(start: scratch.buffer(thread), count: part)
+      guard try file.part.fill(buffer, at: start + Int64(done)) == part else {
+        throw changed(file.directory.path(of: file.position))
+      }
+      hasher.update(UnsafeRawBufferPointer(buffer))
+      done += part
     }
-    let digest = RawDigest(hashing: UnsafeRawBufferPointer(rebasing: buffer[..<count]))
+    // What was added to the file since is found at its end.
+    let beyond = UnsafeMutableRawBufferPointer(start: scratch.buffer(thread), count: 1)
+    if isLast, try file.part.fill(beyond, at: file.size) > 0 { throw changed(file.directory.path(of: file.position)) }
+    let digest = hasher.rawDigest()
     file.pieces.withLock { $0[piece] = digest }
     guard file.pending.subtract(1, ordering: .acquiringAndReleasing).newValue == 0 else { return }
     var all = Array("stave pieces\n".utf8)
@@ -298,12 +313,14 @@ final class ContentDigester: @unchecked Sendable {
     var buffer: [UInt8] = []
     buffer.reserveCapacity(min(listing.count * 80, 70_000))
     var links: [Link] = []
+    var isOdd = false
     for index in 0..<listing.count where listing.kind(index) != .socket {
       listing.appendRecord(index, to: &buffer)
       if buffer.count > 65536 {
         hasher.update(buffer)
         buffer.removeAll(keepingCapacity: true)
       }
+      if listing.isWhiteout(index) { isOdd = true }
       if let key = listing.hardLink(index) {
         links.append(Link(root: directory.root, path: directory.path(of: index), key: key))
       }
@@ -311,6 +328,7 @@ final class ContentDigester: @unchecked Sendable {
     hasher.update(buffer)
     found.withLock { found in
       found.links += links
+      if isOdd || !links.isEmpty { found.odd.append(directory.path) }
       found.count += listing.count
       if directory.isSelection { return }
       if found.count <= ContentDigester.maximumListed { found.listed[directory.path] = listing }

@@ -12,6 +12,9 @@ public struct CopyPlan: Sendable {
     case bytes([UInt8])
     /// A range of a file, of `entry.size` bytes: a member of an archive.
     case part(FilePart)
+    /// All that is below the directory `path` of `views[view]`, a `HostTree`, is below this directory too, with nothing
+    /// else beside it.
+    case tree(view: Int, path: TreePath)
   }
 
   /// Why an entry is in the layer.
@@ -34,30 +37,44 @@ public struct CopyPlan: Sendable {
 
   /// The trees that the data come from.
   public let views: [any TreeView]
+  /// As `entries`, with whole trees as one entry.
+  let parts: [Entry]
+  /// What is made of the metadata of copied files.
+  let metadata: CopyMetadata
+
   /// Sorted by path, each path once, a directory before what is in it, a hard link after the file it names.
-  /// The root is never among them.
-  public let entries: [Entry]
+  /// The root is never among them. Throws if a directory can't be read.
+  public func entries() throws -> [Entry] {
+    var out: [Entry] = []
+    for part: Entry in parts {
+      out.append(part)
+      guard case .tree(let view, let path) = part.data else { continue }
+      out[out.count - 1].data = .none
+      try addEntries(below: path, view, at: part.entry.path, to: &out)
+    }
+    return out
+  }
 
-  /// Whether the layer would hold nothing.
-  public var isEmpty: Bool { entries.isEmpty }
-
-  /// The total of the files' sizes, in bytes.
-  public var size: Int64 { entries.reduce(0) { $0 &+ ($1.entry.kind == .regular ? $1.entry.size : 0) } }
-
-  /// Writes the entries into `writer` in their order, each file's data read once. `finish` is left to the caller.
-  /// Throws if a file was changed since the plan was made.
-  public func write(to writer: TarWriter) throws {
-    for entry: Entry in entries {
-      try writer.begin(entry.entry)
-      if let source = try source(entry) { try writer.copy(from: source) }
+  private func addEntries(below path: TreePath, _ view: Int, at target: TreePath, to out: inout [Entry]) throws {
+    for child: TreeChild in try views[view].children(path) where child.node.kind != .socket {
+      let (source, place) = (path.child(child.name), target.child(child.name))
+      let isFile = child.node.kind == .regular
+      out.append(
+        Entry(
+          entry: metadata.entry(child.node, place),
+          data: isFile ? .file(view: view, path: source, key: child.node.contentKey) : .none, origin: .copied))
+      if child.node.kind == .directory { try addEntries(below: source, view, at: place, to: &out) }
     }
   }
+
+  /// Whether the layer would hold nothing.
+  public var isEmpty: Bool { parts.isEmpty }
 
   /// The data of a regular file's entry, nil for every other.
   func source(_ entry: Entry) throws -> ByteSource? {
     guard entry.entry.kind == .regular else { return nil }
     switch entry.data {
-    case .none: return MemorySource([])
+    case .none, .tree: return MemorySource([])
     case .bytes(let bytes): return MemorySource(bytes)
     case .file(let view, let path, _): return try views[view].open(path).source()
     case .part(let part): return part.source()
@@ -65,9 +82,9 @@ public struct CopyPlan: Sendable {
   }
 
   /// A text form, a line an entry, for `--print` and goldens: `drwxr-xr-x 0:0 0 /app created`.
-  public var text: String {
+  public func text() throws -> String {
     var out = ""
-    for entry: Entry in entries {
+    for entry: Entry in try entries() {
       let tar = entry.entry
       let mark = entry.origin == .copied ? "" : entry.origin == .created ? " created" : " existing"
       let link = tar.linkTarget.isEmpty ? "" : " -> " + String(decoding: tar.linkTarget, as: UTF8.self)
@@ -75,6 +92,35 @@ public struct CopyPlan: Sendable {
       out += "\(tar.path)\(link)\(mark)\n"
     }
     return out
+  }
+}
+
+/// What `--chown` and `--chmod` make of the metadata of copied files.
+struct CopyMetadata: Sendable {
+  var owner: CopySelection.Owner?
+  var mode: ModeChange?
+
+  /// The member for `node` at `target`.
+  func entry(_ node: TreeNode, _ target: TreePath) -> TarEntry {
+    let kind: TarEntry.Kind =
+      switch node.kind {
+      case .regular, .socket: .regular
+      case .directory: .directory
+      case .symlink: .symlink
+      case .characterDevice: .characterDevice
+      case .blockDevice: .blockDevice
+      case .fifo: .fifo
+      }
+    var mode = node.mode
+    if kind == .symlink {
+      mode = 0o777
+    } else if let change = self.mode {
+      mode = change.applied(to: mode, isDirectory: kind == .directory)
+    }
+    return TarEntry(
+      path: target, kind: kind, mode: mode, uid: owner?.uid ?? node.uid, gid: owner?.gid ?? node.gid,
+      size: node.size, mtime: node.mtime, linkTarget: node.linkTarget, deviceMajor: node.deviceMajor,
+      deviceMinor: node.deviceMinor, xattrs: node.xattrs)
   }
 }
 

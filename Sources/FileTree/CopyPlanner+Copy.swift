@@ -90,6 +90,7 @@ extension CopyPlanner {
         guard existing == nil || isBelowTop else {
           throw Failure(walk.action, "cannot copy to non-directory: \(target)")
         }
+        if existing == nil, try graft(path, node, to: target, walk) { return }
         try putDirectory(node, target, isNew: true, walk)
       }
       for child: TreeChild in try walk.view.children(path) {
@@ -126,26 +127,39 @@ extension CopyPlanner {
     try put(entry, isNew: false, for: action)
   }
 
-  private func tarEntry(_ node: TreeNode, _ target: TreePath) -> TarEntry {
-    let kind: TarEntry.Kind =
-      switch node.kind {
-      case .regular, .socket: .regular
-      case .directory: .directory
-      case .symlink: .symlink
-      case .characterDevice: .characterDevice
-      case .blockDevice: .blockDevice
-      case .fifo: .fifo
-      }
-    var mode = node.mode
-    if kind == .symlink {
-      mode = 0o777
-    } else if let change = selection.mode {
-      mode = change.applied(to: mode, isDirectory: kind == .directory)
+  private func tarEntry(_ node: TreeNode, _ target: TreePath) -> TarEntry { metadata.entry(node, target) }
+
+  /// Puts the directory `node` with all that is below `path` at `target`, where nothing is, as one entry. False if that
+  /// can't be: the entries have to be looked at one by one.
+  private func graft(_ path: TreePath, _ node: TreeNode, to target: TreePath, _ walk: Walk) throws -> Bool {
+    guard !target.isRoot, let host = walk.view as? HostTree, host.isPlain(below: path) else { return false }
+    let entry = CopyPlan.Entry(
+      entry: tarEntry(node, target), data: .tree(view: walk.index, path: path), origin: .copied)
+    try put(entry, isNew: true, for: walk.action)
+    grafts.insert(target)
+    return true
+  }
+
+  /// Makes whole trees that hold `path` single entries again, as far down as `path` goes.
+  func separate(_ path: TreePath) throws {
+    var at = TreePath.root
+    for name: ArraySlice<UInt8> in path.components.dropLast() {
+      at = at.child(name)
+      try dissolve(at)
     }
-    return TarEntry(
-      path: target, kind: kind, mode: mode, uid: selection.owner?.uid ?? node.uid,
-      gid: selection.owner?.gid ?? node.gid, size: node.size, mtime: node.mtime, linkTarget: node.linkTarget,
-      deviceMajor: node.deviceMajor, deviceMinor: node.deviceMinor, xattrs: node.xattrs)
+  }
+
+  /// Makes a whole tree at `path`, if there is one, a directory of single entries.
+  func dissolve(_ path: TreePath) throws {
+    guard grafts.remove(path) != nil, var entry = entries[path], case .tree(let view, let source) = entry.data else {
+      return
+    }
+    entry.data = .none
+    try put(entry, isNew: true, for: selection.instruction)
+    let walk = Walk(view: views[view], index: view, action: selection.instruction)
+    for child: TreeChild in try walk.view.children(source) {
+      try copy(source.child(child.name), child.node, to: path.child(child.name), walk, isBelowTop: true)
+    }
   }
 
   // MARK: --parents

@@ -11,7 +11,10 @@ final class CopyPlanner {
   /// Where the next sources go.
   var destination: [UInt8]
 
+  let metadata: CopyMetadata
   var views: [any TreeView] = []
+  /// Where whole trees stand among the entries.
+  var grafts: Set<TreePath> = []
   /// What the layer holds so far; no `.existing` entries yet.
   private(set) var entries: [TreePath: CopyPlan.Entry] = [:]
   /// Directories in `entries` below which `base` has nothing.
@@ -26,6 +29,7 @@ final class CopyPlanner {
     self.created = created
     self.scratch = scratch
     destination = selection.destination
+    metadata = CopyMetadata(owner: selection.owner, mode: selection.mode)
     do {
       excludes = try IgnorePatterns(patterns: selection.excludes)
     } catch let failure as Failure {
@@ -37,6 +41,7 @@ final class CopyPlanner {
 
   /// The node at `path` after the copies so far.
   func node(_ path: TreePath) throws -> TreeNode? {
+    if !grafts.isEmpty { try separate(path) }
     if let entry = entries[path] { return CopyPlanner.node(entry.entry) }
     if path.isRoot { return TreeNode(kind: .directory, mode: 0o755) }
     let parent = path.parent
@@ -115,6 +120,7 @@ final class CopyPlanner {
     guard !path.name.starts(with: ".wh.".utf8) else {
       throw Failure(action, "\(path): a name that begins with .wh. can't be in an image layer")
     }
+    if !grafts.isEmpty { try dissolve(path) }
     entries[path] = entry
     if isNew, entry.entry.kind == .directory { fresh.insert(path) }
   }
@@ -124,6 +130,7 @@ final class CopyPlanner {
     for planned: TreePath in entries.keys where planned.isWithin(path) {
       entries[planned] = nil
       fresh.remove(planned)
+      grafts.remove(planned)
     }
   }
 
@@ -175,6 +182,6 @@ final class CopyPlanner {
       link.data = .none
       return link
     }
-    return CopyPlan(views: views, entries: sorted)
+    return CopyPlan(views: views, parts: sorted, metadata: metadata)
   }
 }

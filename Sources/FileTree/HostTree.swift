@@ -54,14 +54,25 @@ public struct HostTree: TreeView {
     }
   }
 
-  /// The entries of the directory `path`: one state of them, as long as it is kept.
+  /// The entries of the directory `path`: one state of them. Throws a `Failure` if it can't be kept in memory and has
+  /// changed since it was listed first.
   func listing(_ path: TreePath) throws -> TreeListing {
     if let kept = listings.of(path) { return kept }
-    return listings.keep(try list(path), of: path)
+    guard let listing = listings.keep(try list(path), of: path) else {
+      throw Failure("read \(path) in \(label)", "it changed while it was copied")
+    }
+    return listing
   }
 
   /// Opens the directory `path` itself.
   func open(directory path: TreePath) throws -> Directory { try directory.directory(path) }
+
+  /// Whether all that is below the directory `path` was digested and can be copied as it is: no hard links among it,
+  /// and no name that a layer can't hold.
+  func isPlain(below path: TreePath) -> Bool { listings.isPlain(below: path) }
+
+  /// Remembers that the trees at `places` were digested, and what in them is not plain.
+  func wasDigested(_ places: [TreePath], except odd: [TreePath]) { listings.wasDigested(places, except: odd) }
 
   /// Runs `body` while nobody else digests the tree: two of them would read the same files.
   func whileDigesting<T>(_ body: () throws -> T) rethrows -> T { try listings.whileDigesting(body) }
@@ -98,19 +109,46 @@ public struct HostTree: TreeView {
   }
 }
 
-/// Listings of directories, up to 150,000 entries in all: beyond that they are read again.
+/// Listings of directories, up to 150,000 entries in all. The rest is read again; of it a hash is kept, which tells
+/// whether it is as it was.
 private final class Listings: Sendable {
-  private let kept = Mutex<(count: Int, of: [TreePath: TreeListing])>((0, [:]))
+  private struct Kept {
+    var count = 0
+    var listings: [TreePath: TreeListing] = [:]
+    var fingerprints: [TreePath: UInt64] = [:]
+  }
+
+  private static let limit = 150_000
+  private let kept = Mutex(Kept())
   private let digesting = Mutex(())
+  private let digested = Mutex<(places: [TreePath], odd: [TreePath])>(([], []))
 
-  func of(_ path: TreePath) -> TreeListing? { kept.withLock { $0.of[path] } }
+  func wasDigested(_ places: [TreePath], except odd: [TreePath]) {
+    digested.withLock { digested in
+      digested.places += places
+      digested.odd += odd
+    }
+  }
 
-  /// Keeps `listing`, or gives the one that another thread was quicker with.
-  func keep(_ listing: TreeListing, of path: TreePath) -> TreeListing {
+  func isPlain(below path: TreePath) -> Bool {
+    digested.withLock { digested in
+      digested.places.contains { path.isWithin($0) } && !digested.odd.contains { $0.isWithin(path) }
+    }
+  }
+
+  func of(_ path: TreePath) -> TreeListing? { kept.withLock { $0.listings[path] } }
+
+  /// Keeps `listing`, or gives the one that another thread was quicker with; nil if it is not what it was before.
+  func keep(_ listing: TreeListing, of path: TreePath) -> TreeListing? {
     kept.withLock { kept in
-      if let there = kept.of[path] { return there }
-      guard kept.count + listing.count < 150_000 else { return listing }
-      kept.of[path] = listing
+      if let there = kept.listings[path] { return there }
+      guard kept.count + listing.count < Listings.limit else {
+        let fingerprint = listing.host?.fingerprint ?? 0
+        if let before = kept.fingerprints[path] { return before == fingerprint ? listing : nil }
+        kept.fingerprints[path] = fingerprint
+        return listing
+      }
+      kept.listings[path] = listing
       kept.count += listing.count + 1
       return listing
     }

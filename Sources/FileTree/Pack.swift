@@ -10,149 +10,218 @@ public import Linux
 /// `security.capability` is kept). `exclude` and what lies below is left out: mount points that were made for the
 /// sandbox. No mtime is later than `latest`, if given: SOURCE_DATE_EPOCH.
 /// A name that begins with `.wh.` can't be held by a layer: a `Failure`.
+///
+/// Files are read by up to `width` threads, by more where they wait for the disk. Throws `CancellationError` in a
+/// cancelled task.
 @discardableResult
 public func packUpper(
-  _ upper: Directory, into writer: TarWriter, exclude: Set<TreePath> = [], latest: Timestamp? = nil
+  _ upper: Directory, into writer: TarWriter, exclude: Set<TreePath> = [], latest: Timestamp? = nil,
+  width: Int = Machine.processorCount
 ) throws -> Int {
-  let packer = UpperPacker(writer, exclude: exclude, latest: latest)
-  try packer.add(upper, .root)
-  return packer.count
+  let cursor = try UpperCursor(upper, exclude: exclude, latest: latest)
+  var count = 0
+  try OrderedWork.run(
+    width: width, window: 2 * width + 2, next: { try cursor.next() }, work: { try $0.assemble() },
+    take: { assembled in
+      try writer.append(assembled)
+      count += assembled.members.count
+    })
+  return count
 }
 
-/// The state of packing one upper directory.
-private final class UpperPacker {
+/// Walks through an upper directory in the order of its paths, and cuts it into pieces of work.
+private final class UpperCursor {
   private struct Inode: Hashable {
     var device: UInt64
     var number: UInt64
   }
 
-  private let writer: TarWriter
+  private let upper: Directory
   private let exclude: Set<TreePath>
   private let latest: Timestamp?
   /// The first path of each file with several names.
   private var names: [Inode: TreePath] = [:]
-  private(set) var count = 0
+  /// The directories on the way down, and where in each the walk is.
+  private var walk: [(directory: UpperDirectory, next: Int)] = []
+  /// A file larger than a piece, and how much of it is given out.
+  private var large: (file: LargeMember, offset: Int64)?
 
-  init(_ writer: TarWriter, exclude: Set<TreePath>, latest: Timestamp?) {
-    self.writer = writer
+  init(_ upper: Directory, exclude: Set<TreePath>, latest: Timestamp?) throws {
+    self.upper = upper
     self.exclude = exclude
     self.latest = latest
+    walk = [(try UpperDirectory(upper.directory(.root), .root), 0)]
   }
 
-  /// Packs what is in `directory`, which is at `path`.
-  func add(_ directory: Directory, _ path: TreePath) throws {
-    for name in try directory.entries() {
-      let child = path.child(name)
-      if exclude.contains(child) { continue }
-      let status = try directory.entryStatus(name)
-      if status.kind == .socket { continue }
-      if status.kind == .characterDevice && status.deviceMajor == 0 && status.deviceMinor == 0 {
-        try whiteOut(child, LayerWhiteout.prefix + name)
+  func next() throws -> UpperWork? {
+    if let (file, offset) = large {
+      let count = min(CopyCursor.pieceSize, file.entry.size - offset)
+      let isLast = offset + count == file.entry.size
+      large = isLast ? nil : (file, offset + count)
+      return UpperWork(items: [.piece(file, offset: offset, count: Int(count), isLast: isLast)], latest: latest)
+    }
+    var items: [UpperWork.Item] = []
+    var room = CopyCursor.pieceSize
+    while room > 0, large == nil, let (directory, index) = walk.last {
+      guard index < directory.listing.count else {
+        walk.removeLast()
         continue
       }
-      guard !name.starts(with: LayerWhiteout.prefix) else {
-        throw Failure("pack \(child)", "names that begin with .wh. are whiteouts in a layer", hint: "rename the file")
-      }
-      try add(directory, TreePath.root.child(name), child, status)
+      walk[walk.count - 1].next = index + 1
+      guard let item = try item(directory, index) else { continue }
+      items.append(item)
+      room -= 1024
+      if directory.listing.kind(index) == .regular { room -= directory.listing.size(index) }
     }
+    return items.isEmpty ? nil : UpperWork(items: items, latest: latest)
   }
 
-  /// Packs the entry `name` of `directory`.
-  private func add(_ directory: Directory, _ name: TreePath, _ path: TreePath, _ status: FileStatus) throws {
-    if status.kind != .directory, status.linkCount > 1 {
+  /// What is to be done for an entry; nil if it is left out.
+  private func item(_ directory: UpperDirectory, _ index: Int) throws -> UpperWork.Item? {
+    let listing = directory.listing
+    let kind = listing.kind(index)
+    let name = Array(listing.name(index))
+    let path = directory.path.child(name)
+    if kind == .socket || exclude.contains(path) { return nil }
+    let status = listing.status(index)
+    if kind == .characterDevice, status.deviceMajor == 0, status.deviceMinor == 0 {
+      return .whiteout(path.parent.child(LayerWhiteout.prefix + name))
+    }
+    guard !name.starts(with: LayerWhiteout.prefix) else {
+      throw Failure("pack \(path)", "names that begin with .wh. are whiteouts in a layer", hint: "rename the file")
+    }
+    if kind != .directory, status.linkCount > 1 {
       let inode = Inode(device: status.device, number: status.inode)
-      if let first = names[inode] {
-        var link = entry(path, .hardLink, status, [])
-        link.linkTarget = first.bytes
-        return try begin(link)
-      }
+      if let first = names[inode] { return .hardLink(path, first, status) }
       names[inode] = path
     }
-    switch status.kind {
-    case .directory: try addDirectory(try directory.directory(name), path, status)
-    case .regular:
-      let file = try directory.open(name)
-      let attributes = try Attributes(try file.attributeNames(), path) { try file.attribute($0) }
-      if attributes.isWhiteout { return try whiteOut(path, LayerWhiteout.prefix + Array(name.bytes)) }
-      var regular = entry(path, .regular, status, attributes.kept)
-      regular.size = status.size
-      try begin(regular)
-      try writer.copyFile(from: file)
-    case .symlink:
-      let attributes = try self.attributes(directory, name, path)
-      var link = entry(path, .symlink, status, attributes)
-      link.linkTarget = try directory.readLink(name)
-      try begin(link)
-    case .characterDevice, .blockDevice:
-      let kind: TarEntry.Kind = status.kind == .characterDevice ? .characterDevice : .blockDevice
-      var node = entry(path, kind, status, try self.attributes(directory, name, path))
-      node.deviceMajor = status.deviceMajor
-      node.deviceMinor = status.deviceMinor
-      try begin(node)
-    case .fifo: try begin(entry(path, .fifo, status, try self.attributes(directory, name, path)))
-    case .socket: break
+    if kind == .directory {
+      let inner = try UpperDirectory(upper.directory(path), path)
+      walk.append((inner, 0))
+      return .directory(inner, status)
+    }
+    if kind == .regular, status.size > CopyCursor.pieceSize { return try large(directory, index, path, status) }
+    return .entry(directory, index, status)
+  }
+
+  /// The headers of a large file; its data are given out next.
+  private func large(
+    _ directory: UpperDirectory, _ index: Int, _ path: TreePath, _ status: FileStatus
+  ) throws -> UpperWork.Item {
+    let file = try directory.directory.open(TreePath.root.child(directory.listing.name(index)))
+    let attributes = try UpperAttributes(try file.attributeNames(), path) { try file.attribute($0) }
+    var entry = UpperWork.entry(path, .regular, status, attributes.kept, latest)
+    entry.size = status.size
+    large = (LargeMember(entry, FilePart(file), isSparse: status.allocated < status.size), 0)
+    return .header(entry)
+  }
+}
+
+/// A directory of an upper directory, open.
+private final class UpperDirectory: Sendable {
+  let directory: Directory
+  let path: TreePath
+  let listing: DirectoryListing
+
+  init(_ directory: Directory, _ path: TreePath) throws {
+    self.directory = directory
+    self.path = path
+    listing = try DirectoryListing(directory)
+  }
+}
+
+/// Members that one thread puts together.
+private struct UpperWork: Sendable {
+  enum Item: Sendable {
+    /// An empty file whose metadata are always the same.
+    case whiteout(TreePath)
+    case hardLink(TreePath, TreePath, FileStatus)
+    case directory(UpperDirectory, FileStatus)
+    /// Anything else, with its data.
+    case entry(UpperDirectory, Int, FileStatus)
+    /// The headers of a large file.
+    case header(TarEntry)
+    case piece(LargeMember, offset: Int64, count: Int, isLast: Bool)
+  }
+
+  let items: [Item]
+  let latest: Timestamp?
+
+  func assemble() throws -> TarWriter.Assembled {
+    var out = TarWriter.Assembled(bytes: TarBuffer(capacity: 720_896))
+    for item: Item in items {
+      switch item {
+      case .whiteout(let path): try out.begin(TarEntry(path: path, kind: .regular, mode: 0))
+      case .hardLink(let path, let first, let status):
+        var link = UpperWork.entry(path, .hardLink, status, [], latest)
+        link.linkTarget = first.bytes
+        try out.begin(link)
+      case .directory(let directory, let status): try add(directory, status, to: &out)
+      case .entry(let directory, let index, let status): try add(directory, index, status, to: &out)
+      case .header(let entry): try out.begin(entry)
+      case .piece(let file, let offset, let count, let isLast):
+        try file.append(to: out.bytes, offset: offset, count: count, isLast: isLast)
+      }
+    }
+    return out
+  }
+
+  private func add(_ directory: UpperDirectory, _ status: FileStatus, to out: inout TarWriter.Assembled) throws {
+    let file = directory.directory.file
+    let attributes = try UpperAttributes(try file.attributeNames(), directory.path) { try file.attribute($0) }
+    try out.begin(UpperWork.entry(directory.path, .directory, status, attributes.kept, latest))
+    if attributes.isOpaque {
+      try out.begin(TarEntry(path: directory.path.child(LayerWhiteout.opaqueName), kind: .regular, mode: 0))
     }
   }
 
-  private func addDirectory(_ directory: Directory, _ path: TreePath, _ status: FileStatus) throws {
-    let attributes = try Attributes(try directory.file.attributeNames(), path) { try directory.file.attribute($0) }
-    try begin(entry(path, .directory, status, attributes.kept))
-    if attributes.isOpaque { try whiteOut(path.child(".wh..wh..opq"), LayerWhiteout.opaqueName) }
-    try add(directory, path)
+  private func add(
+    _ upper: UpperDirectory, _ index: Int, _ status: FileStatus, to out: inout TarWriter.Assembled
+  ) throws {
+    let path = upper.path.child(upper.listing.name(index))
+    let name = TreePath.root.child(upper.listing.name(index))
+    guard status.kind == .regular else {
+      let attributes = try UpperAttributes(try upper.directory.entryAttributeNames(name), path) {
+        try upper.directory.attribute(name, $0)
+      }
+      var entry = UpperWork.entry(path, kind(status.kind), status, attributes.kept, latest)
+      if status.kind == .symlink { entry.linkTarget = Array(upper.listing.linkTarget(index)) }
+      if status.kind == .characterDevice || status.kind == .blockDevice {
+        entry.deviceMajor = status.deviceMajor
+        entry.deviceMinor = status.deviceMinor
+      }
+      return try out.begin(entry)
+    }
+    let file = try upper.directory.open(name)
+    let attributes = try UpperAttributes(try file.attributeNames(), path) { try file.attribute($0) }
+    if attributes.isWhiteout {
+      let whiteout = path.parent.child(LayerWhiteout.prefix + upper.listing.name(index))
+      return try out.begin(TarEntry(path: whiteout, kind: .regular, mode: 0))
+    }
+    var entry = UpperWork.entry(path, .regular, status, attributes.kept, latest)
+    entry.size = status.size
+    try out.begin(entry)
+    try LargeMember(entry, FilePart(file)).append(
+      to: out.bytes, offset: 0, count: Int(status.size), isLast: true)
   }
 
-  /// A whiteout member `name` beside `path`: an empty file whose metadata are always the same.
-  private func whiteOut(_ path: TreePath, _ name: [UInt8]) throws {
-    try begin(TarEntry(path: path.parent.child(name), kind: .regular, mode: 0))
+  private func kind(_ kind: FileStatus.Kind) -> TarEntry.Kind {
+    switch kind {
+    case .symlink: .symlink
+    case .characterDevice: .characterDevice
+    case .blockDevice: .blockDevice
+    case .directory: .directory
+    case .regular: .regular
+    case .fifo, .socket: .fifo
+    }
   }
 
-  private func begin(_ entry: TarEntry) throws {
-    try writer.begin(entry)
-    count += 1
-  }
-
-  private func entry(
-    _ path: TreePath, _ kind: TarEntry.Kind, _ status: FileStatus, _ xattrs: [TarEntry.ExtendedAttribute]
+  static func entry(
+    _ path: TreePath, _ kind: TarEntry.Kind, _ status: FileStatus, _ xattrs: [TarEntry.ExtendedAttribute],
+    _ latest: Timestamp?
   ) -> TarEntry {
     TarEntry(
       path: path, kind: kind, mode: status.mode, uid: status.uid, gid: status.gid,
       mtime: latest.map { min($0, status.mtime) } ?? status.mtime, xattrs: xattrs)
-  }
-
-  private func attributes(
-    _ directory: Directory, _ name: TreePath, _ path: TreePath
-  ) throws -> [TarEntry.ExtendedAttribute] {
-    try Attributes(try directory.attributeNames(name), path) { try directory.attribute(name, $0) }.kept
-  }
-
-  /// The extended attributes of one file, overlayfs' own understood and taken out.
-  private struct Attributes {
-    var kept: [TarEntry.ExtendedAttribute] = []
-    var isOpaque = false
-    var isWhiteout = false
-
-    init(_ names: [String], _ path: TreePath, _ value: (String) throws -> [UInt8]?) throws {
-      for name in names {
-        if LayerWhiteout.isOverlayAttribute(name) {
-          try understand(String(name.split(separator: ".", maxSplits: 2).last ?? ""), path) { try value(name) }
-          continue
-        }
-        if name.hasPrefix("security.") && name != "security.capability" { continue }
-        if let value = try value(name) { kept.append(TarEntry.ExtendedAttribute(name, value)) }
-      }
-    }
-
-    private mutating func understand(_ name: String, _ path: TreePath, _ value: () throws -> [UInt8]?) throws {
-      switch name {
-      // `x` only says that whiteouts in the directory may be attributes.
-      case "opaque": isOpaque = try value() == [UInt8(ascii: "y")] || isOpaque
-      case "whiteout": isWhiteout = true
-      case "redirect", "metacopy":
-        throw Failure(
-          "pack \(path)", "the overlay was mounted with redirect_dir or metacopy: its upper is not complete")
-      // origin, impure, nlink, uuid, protattr: for overlayfs alone.
-      default: break
-      }
-    }
   }
 }

@@ -13,6 +13,13 @@ struct TarHeader {
 
   /// All header blocks of `entry`, a multiple of 512 bytes.
   static func bytes(_ entry: TarEntry) throws -> [UInt8] {
+    let out = TarBuffer(capacity: 2 * blockSize)
+    try append(entry, to: out)
+    return Array(out.bytes)
+  }
+
+  /// Adds all header blocks of `entry` to `out`.
+  static func append(_ entry: TarEntry, to out: TarBuffer) throws {
     var path = entry.path.bytes
     if entry.kind == .directory { path.append(contentsOf: path.isEmpty ? "./".utf8 : "/".utf8) }
     guard !path.isEmpty else { throw Failure("write /", "only a directory can be the root of an archive") }
@@ -23,14 +30,41 @@ struct TarHeader {
     guard entry.deviceMajor <= maximumID, entry.deviceMinor <= maximumID else {
       throw Failure("write \(entry.path)", "its device number can't be held by an archive")
     }
-    var records: [(key: [UInt8], value: [UInt8])] = []
-    func record(_ key: String, _ value: some Sequence<UInt8>) { records.append((Array(key.utf8), Array(value))) }
-
-    let split = isASCII(path) ? splitPath(path) : nil
-    if split == nil { record("path", path) }
-    if link.count > 100 || !isASCII(link) { record("linkpath", link) }
     let size = entry.kind == .regular ? entry.size : 0
     guard size >= 0 else { throw Failure("write \(entry.path)", "its size is negative") }
+    let split = isASCII(path) ? splitPath(path) : nil
+    let isLinkHeld = link.count <= 100 && isASCII(link)
+    let hasExactTime = entry.mtime.nanoseconds == 0 && (0...maximumOctal).contains(entry.mtime.seconds)
+    let isPlain =
+      split != nil && isLinkHeld && size <= maximumOctal && UInt64(entry.uid) <= maximumID
+      && UInt64(entry.gid) <= maximumID && entry.xattrs.isEmpty
+    if !isPlain {
+      appendExtended(entry, records(entry, path, size, isPathHeld: split != nil, isLinkHeld: isLinkHeld), to: out)
+    } else if !hasExactTime {
+      var record: [UInt8] = []
+      appendRecord(mtimeKey, time(entry.mtime), to: &record)
+      appendExtended(entry, record, to: out)
+    }
+    appendBlock(
+      Fields(
+        name: split?.name ?? ascii(path, limit: 100)[...], prefix: split?.prefix ?? [],
+        link: isLinkHeld ? link : ascii(link, limit: 100), size: size > maximumOctal ? 0 : size,
+        mode: UInt64(entry.mode & 0o7777), uid: UInt64(entry.uid) > maximumID ? 0 : UInt64(entry.uid),
+        gid: UInt64(entry.gid) > maximumID ? 0 : UInt64(entry.gid),
+        mtime: min(max(entry.mtime.seconds, 0), maximumOctal), type: typeFlag(entry.kind),
+        major: UInt64(entry.deviceMajor), minor: UInt64(entry.deviceMinor)), to: out)
+  }
+
+  private static let mtimeKey = Array("mtime".utf8)
+
+  /// The PAX records of what ustar can't hold, sorted by their keys.
+  private static func records(
+    _ entry: TarEntry, _ path: [UInt8], _ size: Int64, isPathHeld: Bool, isLinkHeld: Bool
+  ) -> [UInt8] {
+    var records: [(key: [UInt8], value: [UInt8])] = []
+    func record(_ key: String, _ value: some Sequence<UInt8>) { records.append((Array(key.utf8), Array(value))) }
+    if !isPathHeld { record("path", path) }
+    if !isLinkHeld { record("linkpath", entry.linkTarget) }
     if size > maximumOctal { record("size", String(size).utf8) }
     if UInt64(entry.uid) > maximumID { record("uid", String(entry.uid).utf8) }
     if UInt64(entry.gid) > maximumID { record("gid", String(entry.gid).utf8) }
@@ -39,28 +73,19 @@ struct TarHeader {
     for xattr: TarEntry.ExtendedAttribute in entry.xattrs {
       records.append((Array("SCHILY.xattr.".utf8) + encodeKeyword(xattr.name), xattr.value))
     }
+    records.sort { $0.key.lexicographicallyPrecedes($1.key) }
+    var data: [UInt8] = []
+    for (key, value): ([UInt8], [UInt8]) in records { appendRecord(key, value, to: &data) }
+    return data
+  }
 
-    var out: [UInt8] = []
-    if !records.isEmpty {
-      records.sort { $0.key.lexicographicallyPrecedes($1.key) }
-      var data: [UInt8] = []
-      for (key, value): ([UInt8], [UInt8]) in records { appendRecord(key, value, to: &data) }
-      let name = Array("PaxHeaders/".utf8) + ascii(Array(entry.path.name), limit: 89)
-      out = block(Fields(name: name, size: Int64(data.count), mode: 0o644, type: UInt8(ascii: "x")))
-      out.append(contentsOf: data)
-      out.append(contentsOf: repeatElement(0, count: padding(Int64(data.count))))
-    }
-    out.append(
-      contentsOf: block(
-        Fields(
-          name: split?.name ?? ascii(path, limit: 100), prefix: split?.prefix ?? [],
-          link: link.count > 100 || !isASCII(link) ? ascii(link, limit: 100) : link,
-          size: size > maximumOctal ? 0 : size, mode: UInt64(entry.mode & 0o7777),
-          uid: UInt64(entry.uid) > maximumID ? 0 : UInt64(entry.uid),
-          gid: UInt64(entry.gid) > maximumID ? 0 : UInt64(entry.gid),
-          mtime: min(max(seconds, 0), maximumOctal), type: typeFlag(entry.kind),
-          major: UInt64(entry.deviceMajor), minor: UInt64(entry.deviceMinor))))
-    return out
+  /// Adds a PAX header with `records`.
+  private static func appendExtended(_ entry: TarEntry, _ records: [UInt8], to out: TarBuffer) {
+    let name = Array("PaxHeaders/".utf8) + ascii(Array(entry.path.name), limit: 89)
+    appendBlock(
+      Fields(name: name[...], size: Int64(records.count), mode: 0o644, type: UInt8(ascii: "x")), to: out)
+    out.append(records)
+    out.appendZeros(padding(Int64(records.count)))
   }
 
   /// Bytes from the end of `size` bytes of data to the next block.
@@ -80,8 +105,8 @@ struct TarHeader {
 
   /// What goes into one ustar block; every number is in its field's range.
   private struct Fields {
-    var name: [UInt8]
-    var prefix: [UInt8] = []
+    var name: ArraySlice<UInt8>
+    var prefix: ArraySlice<UInt8> = []
     var link: [UInt8] = []
     var size: Int64
     var mode: UInt64
@@ -93,9 +118,12 @@ struct TarHeader {
     var minor: UInt64 = 0
   }
 
-  private static func block(_ fields: Fields) -> [UInt8] {
-    var out = [UInt8](repeating: 0, count: blockSize)
-    func put(_ bytes: [UInt8], _ at: Int) { out.replaceSubrange(at..<(at + bytes.count), with: bytes) }
+  private static func appendBlock(_ fields: Fields, to buffer: TarBuffer) {
+    let out = buffer.room(blockSize)
+    out.initializeMemory(as: UInt8.self, repeating: 0)
+    func put(_ bytes: ArraySlice<UInt8>, _ at: Int) {
+      UnsafeMutableRawBufferPointer(rebasing: out[at...]).copyBytes(from: bytes)
+    }
     func octal(_ value: UInt64, _ at: Int, _ digits: Int) {
       var rest = value
       for i in (at..<(at + digits)).reversed() {
@@ -109,28 +137,30 @@ struct TarHeader {
     octal(fields.gid, 116, 7)
     octal(UInt64(fields.size), 124, 11)
     octal(UInt64(fields.mtime), 136, 11)
-    put([UInt8](repeating: UInt8(ascii: " "), count: 8), 148)
+    for at in 148..<156 { out[at] = UInt8(ascii: " ") }
     out[156] = fields.type
-    put(fields.link, 157)
-    put(Array("ustar".utf8), 257)
-    put(Array("00".utf8), 263)
+    put(fields.link[...], 157)
+    put(magic[...], 257)
     octal(fields.major, 329, 7)
     octal(fields.minor, 337, 7)
     put(fields.prefix, 345)
-    let sum: UInt64 = out.reduce(0) { $0 + UInt64($1) }
+    var sum: UInt64 = 0
+    for byte: UInt8 in out { sum &+= UInt64(byte) }
     octal(sum, 148, 6)
     out[154] = 0
-    return out
+    buffer.advance(blockSize)
   }
 
+  private static let magic = Array("ustar\u{0}00".utf8)
+
   /// The ustar prefix and name of `path`, or nil if they can't hold it.
-  private static func splitPath(_ path: [UInt8]) -> (prefix: [UInt8], name: [UInt8])? {
-    if path.count <= 100 { return ([], path) }
+  private static func splitPath(_ path: [UInt8]) -> (prefix: ArraySlice<UInt8>, name: ArraySlice<UInt8>)? {
+    if path.count <= 100 { return ([], path[...]) }
     let end = min(path.count - 1, 156)
     guard let slash = path[..<end].lastIndex(of: UInt8(ascii: "/")), slash > 0, path.count - slash - 1 <= 100 else {
       return nil
     }
-    return (Array(path[..<slash]), Array(path[(slash + 1)...]))
+    return (path[..<slash], path[(slash + 1)...])
   }
 
   private static func isASCII(_ bytes: [UInt8]) -> Bool { bytes.allSatisfy { $0 < 0x80 } }
@@ -143,9 +173,10 @@ struct TarHeader {
   /// `length key=value\n`, where the length counts itself.
   private static func appendRecord(_ key: [UInt8], _ value: [UInt8], to out: inout [UInt8]) {
     let rest = key.count + value.count + 3
-    var length = rest + String(rest).utf8.count
-    if String(length).utf8.count != String(rest).utf8.count { length = rest + String(length).utf8.count }
-    out.append(contentsOf: "\(length) ".utf8)
+    var length = rest + digits(rest)
+    if digits(length) != digits(rest) { length = rest + digits(length) }
+    appendDecimal(UInt64(length), to: &out)
+    out.append(UInt8(ascii: " "))
     out.append(contentsOf: key)
     out.append(UInt8(ascii: "="))
     out.append(contentsOf: value)
@@ -155,21 +186,44 @@ struct TarHeader {
   /// Decimal seconds, the fraction without trailing zeros.
   private static func time(_ time: Timestamp) -> [UInt8] {
     var seconds = time.seconds
-    var nanoseconds = time.nanoseconds
-    var sign = ""
+    var nanoseconds = UInt64(time.nanoseconds)
+    var out: [UInt8] = []
+    out.reserveCapacity(24)
     if seconds < 0 && nanoseconds != 0 {
       seconds += 1
       nanoseconds = 1_000_000_000 - nanoseconds
-      if seconds == 0 { sign = "-" }
+      if seconds == 0 { out.append(UInt8(ascii: "-")) }
     }
-    var text = sign + String(seconds)
-    if nanoseconds != 0 {
-      let digits = String(nanoseconds)
-      var fraction = String(repeating: "0", count: 9 - digits.count) + digits
-      while fraction.last == "0" { fraction.removeLast() }
-      text += "." + fraction
+    if seconds < 0 { out.append(UInt8(ascii: "-")) }
+    appendDecimal(seconds.magnitude, to: &out)
+    if nanoseconds == 0 { return out }
+    out.append(UInt8(ascii: "."))
+    var unit: UInt64 = 100_000_000
+    while nanoseconds != 0 {
+      out.append(UInt8(ascii: "0") + UInt8(nanoseconds / unit))
+      nanoseconds %= unit
+      unit /= 10
     }
-    return Array(text.utf8)
+    return out
+  }
+
+  private static func digits(_ value: Int) -> Int {
+    var count = 1
+    var rest = value
+    while rest >= 10 {
+      rest /= 10
+      count += 1
+    }
+    return count
+  }
+
+  private static func appendDecimal(_ value: UInt64, to out: inout [UInt8]) {
+    var unit: UInt64 = 1
+    while value / unit >= 10 { unit *= 10 }
+    while unit > 0 {
+      out.append(UInt8(ascii: "0") + UInt8(value / unit % 10))
+      unit /= 10
+    }
   }
 
   /// An attribute's name as a PAX keyword: `%` and `=` as `%25` and `%3D`, as GNU tar does.

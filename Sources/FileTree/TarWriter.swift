@@ -7,10 +7,12 @@ public import Core
 public final class TarWriter {
   private let sink: ByteSink
   private let observer: ((TarMember) -> Void)?
-  private let buffer: UnsafeMutableRawBufferPointer
-  private var filled = 0
+  // Large enough to make system calls rare, small enough to stay in the second-level cache between the read, the hash
+  // and the write.
+  private static let bufferSize = 262_144
+  private var buffer = TarBuffer(capacity: TarWriter.bufferSize + 4096)
   private var flushed: Int64 = 0
-  private var hasher = SHA256Hasher()
+  private let hasher = BackgroundHasher()
   private var entry: TarEntry?
   private var remaining: Int64 = 0
 
@@ -18,23 +20,19 @@ public final class TarWriter {
   public init(_ sink: ByteSink, observer: ((TarMember) -> Void)? = nil) {
     self.sink = sink
     self.observer = observer
-    // Large enough to make system calls rare, small enough to stay in the second-level cache between the read, the
-    // hash and the write.
-    buffer = .allocate(byteCount: 262_144, alignment: 4096)
   }
 
-  deinit { buffer.deallocate() }
-
   /// Bytes of the archive so far: the offset where the next header or the current entry's next data byte will stand.
-  public var position: Int64 { flushed + Int64(filled) }
+  public var position: Int64 { flushed + Int64(buffer.count) }
 
   /// Writes the headers of `entry`; returns the offset in the archive where its data begin.
   /// Throws if the entry before lacks data.
   @discardableResult
   public func begin(_ entry: TarEntry) throws -> Int64 {
     try endEntry()
+    if buffer.count + 4 * TarHeader.blockSize > buffer.capacity { try flush() }
     let start = position
-    try append(TarHeader.bytes(entry))
+    try TarHeader.append(entry, to: buffer)
     self.entry = entry
     remaining = entry.kind == .regular ? entry.size : 0
     observer?(
@@ -63,12 +61,12 @@ public final class TarWriter {
   func fill(_ read: (UnsafeMutableRawBufferPointer) throws -> Int) throws {
     while true {
       try Task.checkCancellation()
-      if filled == buffer.count { try flush() }
+      if buffer.count >= TarWriter.bufferSize { try flush() }
       // One byte more than is wanted tells whether there is more, without another call.
-      let room = Int(min(Int64(buffer.count - filled), remaining + 1))
-      let count = try read(UnsafeMutableRawBufferPointer(rebasing: buffer[filled..<(filled + room)]))
+      let room = Int(min(Int64(TarWriter.bufferSize - buffer.count), remaining + 1))
+      let count = try read(buffer.room(room))
       guard Int64(count) <= remaining else { throw changed() }
-      filled += count
+      buffer.advance(count)
       remaining -= Int64(count)
       if count < room { break }
     }
@@ -78,7 +76,7 @@ public final class TarWriter {
   /// Writes the end of the archive; returns the SHA-256 and the size of the whole. The writer is used up.
   public func finish() throws -> (diffID: Digest, size: Int64) {
     try endEntry()
-    try append([UInt8](repeating: 0, count: 2 * TarHeader.blockSize))
+    buffer.appendZeros(2 * TarHeader.blockSize)
     try flush()
     return (hasher.digest(), flushed)
   }
@@ -88,7 +86,7 @@ public final class TarWriter {
     if remaining > 0 { throw changed() }
     if entry.kind == .regular {
       let padding = TarHeader.padding(entry.size)
-      if padding > 0 { try append([UInt8](repeating: 0, count: padding)) }
+      buffer.appendZeros(padding)
     }
     self.entry = nil
   }
@@ -97,28 +95,63 @@ public final class TarWriter {
     Failure("read \(entry?.path.absolute ?? "data")", "file changed while it was read")
   }
 
-  private func append(_ bytes: [UInt8]) throws {
-    try bytes.withUnsafeBytes { try append($0) }
-  }
-
   private func append(_ bytes: UnsafeRawBufferPointer) throws {
     var rest = bytes
     while !rest.isEmpty {
-      if filled == buffer.count { try flush() }
-      let count = min(rest.count, buffer.count - filled)
-      UnsafeMutableRawBufferPointer(rebasing: buffer[filled..<(filled + count)]).copyMemory(
-        from: UnsafeRawBufferPointer(rebasing: rest[..<count]))
-      filled += count
+      if buffer.count >= TarWriter.bufferSize { try flush() }
+      let count = min(rest.count, TarWriter.bufferSize - buffer.count)
+      buffer.append(UnsafeRawBufferPointer(rebasing: rest[..<count]))
       rest = UnsafeRawBufferPointer(rebasing: rest[count...])
     }
   }
 
   private func flush() throws {
-    if filled == 0 { return }
-    let piece = UnsafeRawBufferPointer(rebasing: buffer[..<filled])
+    if buffer.count == 0 { return }
+    let full = buffer
+    buffer = TarBuffer(capacity: TarWriter.bufferSize + 4096)
+    try push(full)
+  }
+
+  /// Hashes and writes `piece`, which is not changed any more.
+  private func push(_ piece: TarBuffer) throws {
     hasher.update(piece)
-    try sink.write(piece)
-    flushed += Int64(filled)
-    filled = 0
+    try sink.write(piece.bytes)
+    flushed += Int64(piece.count)
+  }
+
+  /// Members, or parts of them, that were put together elsewhere: `bytes` go into the archive as they are.
+  struct Assembled: Sendable {
+    /// A member that begins in the bytes, and where its headers and its data do.
+    struct Member: Sendable {
+      var entry: TarEntry
+      var header: Int
+      var data: Int
+    }
+
+    let bytes: TarBuffer
+    var members: [Member] = []
+
+    /// Adds the headers of `entry`.
+    mutating func begin(_ entry: TarEntry) throws {
+      let header = bytes.count
+      try TarHeader.append(entry, to: bytes)
+      members.append(Member(entry: entry, header: header, data: bytes.count))
+    }
+  }
+
+  /// Adds `piece`. Between `begin` and the end of its data nothing can be added this way.
+  func append(_ piece: Assembled) throws {
+    try endEntry()
+    try flush()
+    if let observer {
+      for member: Assembled.Member in piece.members {
+        observer(
+          TarMember(
+            entry: member.entry, headerOffset: flushed + Int64(member.header),
+            dataOffset: flushed + Int64(member.data),
+            storedSize: member.entry.kind == .regular ? member.entry.size : 0, extents: nil))
+      }
+    }
+    try push(piece.bytes)
   }
 }

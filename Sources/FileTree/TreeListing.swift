@@ -79,6 +79,14 @@ final class TreeListing: @unchecked Sendable {
     }
   }
 
+  /// Whether a layer would take the entry's name for a whiteout.
+  func isWhiteout(_ index: Int) -> Bool {
+    switch source {
+    case .host(let listing): listing.name(index).starts(with: LayerWhiteout.prefix)
+    case .nodes(let children): children[index].name.starts(with: LayerWhiteout.prefix)
+    }
+  }
+
   /// What names the file in a `ContextIndex`; nil if it is not a file of the host.
   func identity(_ index: Int) -> FileIdentity? {
     switch source {

@@ -73,6 +73,9 @@ public final class DirectoryListing: @unchecked Sendable {
       mtimeNanoseconds: entry.mtime_ns, ctimeNanoseconds: entry.ctime_ns)
   }
 
+  /// A hash of all entries with their names, inodes, sizes and times: it differs if anything was changed.
+  public var fingerprint: UInt64 { stave_listing_fingerprint(&listing) }
+
   /// Reads the entry, a regular file, from its start into `buffer`: all of it, or as much as there is room for. Also
   /// tells whether it has file capabilities. `directory` is the directory that was listed. Throws a `Failure` if the
   /// file was changed since it was listed.
@@ -179,6 +182,6 @@ extension FileStatus {
     linkCount = entry.links
     deviceMajor = entry.major
     deviceMinor = entry.minor
-    allocated = 0
+    allocated = entry.blocks &* 512
   }
 }

@@ -109,6 +109,9 @@ public final class OpenFile: Sendable {
   /// Waits until data and size are on the disk: fdatasync(2).
   public func sync() throws { try check("sync \(path)") { fdatasync(descriptor) } }
 
+  /// Begins to write the range to the disk, without waiting for it (sync_file_range(2)).
+  public func beginWriteBack(from offset: Int64, count: Int64) { stave_write_back(descriptor, offset, count) }
+
   /// What the file is now (fstat(2)).
   public func status() throws -> FileStatus {
     var s = stat()

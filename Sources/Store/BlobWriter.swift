@@ -65,11 +65,7 @@ public final class LayerWriter {
     temporary = try store.temporaryPath("layer")
     let file = try OpenFile(temporary, .create, permissions: 0o600)
     self.file = file
-    tar = TarWriter(
-      ClosureSink { bytes in
-        try Task.checkCancellation()
-        try file.write(bytes)
-      }, observer: { feed.add($0) })
+    tar = TarWriter(FileSink(file), observer: { feed.add($0) })
   }
 
   deinit { try? HostPath.removeFile(temporary) }

@@ -10,7 +10,7 @@
 #include "UserNamespace.h"
 
 // Flags that the C library shows only with _GNU_SOURCE, which would change types that Swift's Glibc module also has.
-enum { STAVE_O_PATH = 010000000 };
+enum { STAVE_O_PATH = 010000000, STAVE_SEEK_DATA = 3, STAVE_SEEK_HOLE = 4 };
 // UTIME_OMIT of utimensat(2), a cast that Swift does not import.
 enum { STAVE_UTIME_OMIT = 0x3ffffffe };
 

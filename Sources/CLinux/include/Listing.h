@@ -10,6 +10,7 @@
 struct stave_entry {
   uint64_t inode, device, links;
   int64_t size, mtime, ctime;  // seconds
+  int64_t blocks;              // of 512 bytes, allocated
   uint32_t mtime_ns, ctime_ns;
   uint32_t mode, uid, gid, major, minor;
   uint32_t name, name_length;  // ends with a NUL
@@ -27,6 +28,8 @@ struct stave_listing {
 // by the bytes of their names. What vanishes meanwhile is left out. -1 and errno on failure.
 int stave_list(int fd, struct stave_listing *listing);
 void stave_listing_free(struct stave_listing *listing);
+// A hash of all entries.
+uint64_t stave_listing_fingerprint(const struct stave_listing *listing);
 
 // Opens the regular file `name` of the directory `fd`, which is `entry` of its listing, reads up to `size` bytes and
 // closes it. `capability`, if not NULL, tells whether it has the attribute security.capability. The number of bytes, or
