@@ -15,6 +15,8 @@ public struct ExecFailure: Error, Sendable {
   public let diagnostic: Diagnostic
   /// The last lines of its output.
   public let logTail: [String]
+  /// What to do about it; nil where only the command knows.
+  public let hint: String?
   /// The file with the whole output.
   public let logPath: String?
   public let exitCode: Int32
@@ -67,7 +69,7 @@ struct ExecStep: Sendable {
     // The overlay went with its mount namespace: nobody looks at the layers below any more.
     withExtendedLifetime(places.folders) {}
     try Task.checkCancellation()
-    guard status.code == 0 else { throw failure(status, log) }
+    guard status.code == 0 else { throw failure(status, log, refusedID: process.refusedID) }
     for target in process.createdTargets.reversed() { try folder.upperDirectory.removeTree(target) }
     return try executor.finished(
       FinishedStep(
@@ -79,7 +81,9 @@ struct ExecStep: Sendable {
     let spec = try spec(folder, places)
     let log = try StepLog(path: folder.log) { stream, bytes in executor.reporter.log(vertex.id, stream, bytes) }
     do {
-      return (try executor.launcher.launch(spec, stdio: log.takeStdio()), log)
+      let process = try executor.launcher.launch(spec, stdio: log.takeStdio())
+      executor.remark(process.warnings)
+      return (process, log)
     } catch var failure as Failure {
       // The sandbox's codes are for the command of a container: a build that fails ends with 1.
       failure.exitCode = 1
@@ -112,14 +116,14 @@ struct ExecStep: Sendable {
     return spec
   }
 
-  private func failure(_ status: ExitStatus, _ log: StepLog) -> ExecFailure {
+  private func failure(_ status: ExitStatus, _ log: StepLog, refusedID: String?) -> ExecFailure {
     let command = exec.argv.joined(separator: " ")
     let message = "process \"\(command)\" did not complete successfully: exit code: \(status.code)"
     // The process's failure is what matters, with or without a place for its log.
     let kept = try? executor.store.keepLog(from: log.path, key: (keys.content ?? keys.definition).digest)
     return ExecFailure(
       message: message, title: vertex.title, diagnostic: executor.diagnostic(vertex, message), logTail: log.tail,
-      logPath: kept, exitCode: status.code)
+      hint: refusedID.map { "\($0) needs a second id: \(UserNamespace.facts.mappingHint)" }, logPath: kept, exitCode: status.code)
   }
 }
 

@@ -4,6 +4,7 @@ internal import FileTree
 public import Graph
 internal import Linux
 internal import Sandbox
+internal import Synchronization
 public import Store
 
 /// Does the ops of a build graph in the world: layers come from and go to the store.
@@ -18,6 +19,7 @@ public final class StepExecutor: OpExecutor {
   /// Layers that are packed at a time: beside the steps that run.
   let packers = TaskLimit(max(1, Machine.processorCount))
   let removal = BackgroundRemoval()
+  private let remarks = Mutex<Set<String>>([])
 
   /// An executor for the vertices of `plan`; `source` is what failures show an excerpt of.
   public init(
@@ -42,6 +44,13 @@ public final class StepExecutor: OpExecutor {
 
   /// Waits until nothing of the build is left on disk but its results. No step runs any more.
   public func finish() async { await removal.finish() }
+
+  /// Tells what could not be had for a step; the same words once a build.
+  func remark(_ warnings: [String]) {
+    for warning in warnings where remarks.withLock({ $0.insert(warning).inserted }) {
+      reporter.warning(Diagnostic(.warning, warning))
+    }
+  }
 
   /// What a COPY or ADD would read from the build context; nil for other ops.
   public func contextDigest(_ vertex: Vertex) async throws -> Graph.ContentDigest? {

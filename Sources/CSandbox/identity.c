@@ -41,12 +41,24 @@ int set_capabilities(const struct stave_step *step) {
   return 0;
 }
 
-int load_filter(const struct stave_step *step) {
+static int set_filter(const struct stave_step *step, unsigned flags) {
   struct sock_fprog program = {
       .len = (unsigned short)(step->n[0] / sizeof(struct sock_filter)),
       .filter = (struct sock_filter *)(uintptr_t)step_bytes(step),
   };
-  return (int)syscall(SYS_seccomp, SECCOMP_SET_MODE_FILTER, 0, &program);
+  return (int)syscall(SYS_seccomp, SECCOMP_SET_MODE_FILTER, flags, &program);
+}
+
+int load_filter(const struct stave_step *step) { return set_filter(step, 0); }
+
+int watch_calls(struct walk *w, const struct stave_step *step) {
+  int listener = set_filter(step, SECCOMP_FILTER_FLAG_NEW_LISTENER);
+  if (listener < 0) return -1;
+  int sent = send_descriptor(w->sender, listener);
+  int error = errno;
+  close(listener);
+  errno = error;
+  return sent;
 }
 
 int limit_resource(const struct stave_step *step) {

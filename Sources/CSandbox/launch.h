@@ -9,7 +9,7 @@ struct child_descriptors {
   int stdio[3];
   int status;
   int release;
-  int terminal;
+  int sender;
 };
 
 // Moves `fd` above the standard streams: there it keeps its number in a child. -1 and errno if it can't, or is -1.

@@ -44,7 +44,7 @@ int make_symlink(struct walk *w, const struct stave_step *step) {
   return made == 0 || error == EEXIST ? 0 : -1;
 }
 
-static int send_descriptor(int socket, int fd) {
+int send_descriptor(int socket, int fd) {
   char byte = 0;
   struct iovec vector = {.iov_base = &byte, .iov_len = 1};
   union {
@@ -90,7 +90,7 @@ int make_terminal(struct walk *w, const struct stave_step *step) {
   for (int fd = 0; fd < 3; fd++)
     if (dup2(peer, fd) < 0) return -1;
   close(peer);
-  int sent = send_descriptor(w->terminal, main);
+  int sent = send_descriptor(w->sender, main);
   close(main);
   return sent;
 }

@@ -135,10 +135,10 @@ static int open_channels(const struct stave_launch *launch, struct child_descrip
     launched->release = pair[1];
     if ((fds->release = high(pair[0])) < 0) return -1;
   }
-  if (launch->terminal) {
+  if (launch->sends) {
     if (socketpair(AF_UNIX, SOCK_STREAM | SOCK_CLOEXEC, 0, pair) < 0) return -1;
-    launched->terminal = pair[0];
-    if ((fds->terminal = high(pair[1])) < 0) return -1;
+    launched->received = pair[0];
+    if ((fds->sender = high(pair[1])) < 0) return -1;
   }
   for (int k = 0; k < 3; k++)
     if (launch->stdio[k] >= 0 && (fds->stdio[k] = fcntl(launch->stdio[k], F_DUPFD_CLOEXEC, 10)) < 0) return -1;
@@ -146,8 +146,8 @@ static int open_channels(const struct stave_launch *launch, struct child_descrip
 }
 
 int stave_spawn(const struct stave_launch *launch, struct stave_launched *launched) {
-  struct child_descriptors fds = {.stdio = {-1, -1, -1}, .status = -1, .release = -1, .terminal = -1};
-  *launched = (struct stave_launched){.pid = -1, .pidfd = -1, .status = -1, .release = -1, .terminal = -1};
+  struct child_descriptors fds = {.stdio = {-1, -1, -1}, .status = -1, .release = -1, .sender = -1};
+  *launched = (struct stave_launched){.pid = -1, .pidfd = -1, .status = -1, .release = -1, .received = -1};
   char **environment = NULL, **arguments = pointers(launch, &environment);
   int error = arguments ? 0 : EINVAL;
   if (!error && open_channels(launch, &fds, launched) < 0) error = errno;
@@ -160,12 +160,12 @@ int stave_spawn(const struct stave_launch *launch, struct stave_launched *launch
   for (int k = 0; k < 3; k++) close_if_open(fds.stdio[k]);
   close_if_open(fds.status);
   close_if_open(fds.release);
-  close_if_open(fds.terminal);
+  close_if_open(fds.sender);
   if (error) {
     close_if_open(launched->status);
     close_if_open(launched->release);
-    close_if_open(launched->terminal);
-    *launched = (struct stave_launched){.pid = -1, .pidfd = -1, .status = -1, .release = -1, .terminal = -1};
+    close_if_open(launched->received);
+    *launched = (struct stave_launched){.pid = -1, .pidfd = -1, .status = -1, .release = -1, .received = -1};
   }
   free(arguments);
   return error;

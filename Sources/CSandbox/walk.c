@@ -137,6 +137,7 @@ static int perform(struct walk *w, const struct stave_step *step) {
   case STAVE_OP_UMASK: umask((mode_t)step->n[0]); return 0;
   case STAVE_OP_BOUNDING: return drop_bounding(step->n[0]);
   case STAVE_OP_SECCOMP: return load_filter(step);
+  case STAVE_OP_WATCH: return watch_calls(w, step);
   case STAVE_OP_USER: return become_user(step);
   case STAVE_OP_CAPABILITIES: return set_capabilities(step);
   case STAVE_OP_NO_NEW_PRIVILEGES: return prctl(PR_SET_NO_NEW_PRIVS, 1, 0, 0, 0);
@@ -173,7 +174,7 @@ static void own_pipes(const struct stave_launch *launch) {
 void stave_walk(const struct stave_launch *launch, const struct child_descriptors *fds, char **arguments,
                 char **environment) {
   struct walk w = {
-      .status = fds->status, .release = fds->release, .terminal = fds->terminal, .root = -1, .empty = -1,
+      .status = fds->status, .release = fds->release, .sender = fds->sender, .root = -1, .empty = -1,
       .arguments = arguments, .environment = environment,
   };
   // From here on nothing of the launcher's terminal or session reaches the process.

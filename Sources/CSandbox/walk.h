@@ -17,7 +17,7 @@
 struct walk {
   int status;   // write end of the status pipe
   int release;  // read end of the release pipe, or -1
-  int terminal; // socket to hand the terminal over, or -1
+  int sender;   // socket to hand descriptors over, or -1
   int root;     // the new root, O_PATH; -1 before there is one
   dev_t root_device;
   int lowers[STAVE_MAX_LOWERS]; // of the overlay, top first
@@ -76,6 +76,8 @@ int open_tree_clone(int dirfd, const char *path, int recursive);
 int drop_bounding(uint64_t keep);
 int become_user(const struct stave_step *step);
 int set_capabilities(const struct stave_step *step);
+int send_descriptor(int socket, int fd);
+int watch_calls(struct walk *w, const struct stave_step *step);
 int load_filter(const struct stave_step *step);
 int limit_resource(const struct stave_step *step);
 int execute(struct walk *w);

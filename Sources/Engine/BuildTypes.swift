@@ -84,6 +84,8 @@ public struct StepFailure: Error, Sendable {
   public var diagnostic: Diagnostic?
   /// The last lines of the step's output.
   public var logTail: [String]
+  /// What to do about it; nil where only the command knows.
+  public var hint: String?
   /// The file that holds the whole output, or nil when there was none.
   public var logPath: String?
   public var exitCode: Int32

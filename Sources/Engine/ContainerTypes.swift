@@ -28,6 +28,8 @@ public struct RunRequest: Sendable {
   /// `--read-only`.
   public var readonlyRoot: Bool
   public var addHosts: [String]
+  /// Told what could not be had, or why the command probably failed; nil for nobody.
+  public var remark: (@Sendable (String) -> Void)?
   /// `--memory` and others.
   public var resources: ResourceLimits
   public var capabilitiesAdded: [String]

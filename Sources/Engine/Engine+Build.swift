@@ -109,7 +109,7 @@ extension Engine {
     } catch let error as ExecFailure {
       throw StepFailure(
         message: error.message, title: error.title, diagnostic: error.diagnostic, logTail: error.logTail,
-        logPath: error.logPath, exitCode: error.exitCode)
+        hint: error.hint, logPath: error.logPath, exitCode: error.exitCode)
     }
   }
 

@@ -118,7 +118,11 @@ extension Engine {
     if let identity = ProcessIdentity(pid: process.pid) {
       try store.setState(plan.id, .running(process: identity, started: started))
     }
+    for warning in process.warnings { request.remark?("warning: \(warning)") }
     let status = try streams.run(process, signals)
+    if status.code != 0, let call = process.refusedID {
+      request.remark?("\(call) needs a second id: \(UserNamespace.facts.mappingHint)")
+    }
     return End(code: status.code, started: started)
   }
 }

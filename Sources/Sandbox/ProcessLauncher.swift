@@ -23,17 +23,19 @@ public final class RunningProcess: Sendable {
   /// What was asked for and could not be had here, for people: `set limit nofile: operation not permitted`.
   public let warnings: [String]
   private let cgroup: Cgroup?
+  private let idWatch: IDWatch?
   private let diesWithLauncher: Bool
 
   init(
     handle: ProcessHandle, terminal: OpenFile?, createdTargets: [TreePath], warnings: [String], cgroup: Cgroup?,
-    diesWithLauncher: Bool
+    idWatch: IDWatch?, diesWithLauncher: Bool
   ) {
     self.handle = handle
     self.terminal = terminal
     self.createdTargets = createdTargets
     self.warnings = warnings
     self.cgroup = cgroup
+    self.idWatch = idWatch
     self.diesWithLauncher = diesWithLauncher
   }
 
@@ -44,6 +46,10 @@ public final class RunningProcess: Sendable {
   }
 
   public var pid: Int32 { handle.pid }
+
+  /// The last call of the process for an id that this user namespace does not have, `chown /srv to 33:33`; nil if there
+  /// was none. Where every id is there nobody looks.
+  public var refusedID: String? { idWatch?.last }
 
   /// Waits until the process and all others in its pid namespace have ended. It blocks.
   public func wait() throws -> ExitStatus {

@@ -64,6 +64,7 @@ public final class SandboxLauncher: ProcessLauncher {
     }
     surroundings.seccompProgram = try SeccompProgram.bytes(
       profile: spec.seccomp, capabilities: spec.capabilities.bounding, cacheDirectory: stateDirectory + "/seccomp")
+    if UserNamespace.hasSingleID { surroundings.idWatch = IDWatch.program() }
     surroundings.hasUnifiedCgroups = hierarchies.isUnifiedOnly
     surroundings.overlayForm = overlayForm
     let cgroup = try makeCgroup(spec)
@@ -132,6 +133,13 @@ public final class SandboxLauncher: ProcessLauncher {
     return Cgroup.create(name, resources: spec.resources, rules: rules, in: hierarchies)
   }
 
+  /// The next descriptor that the child sent.
+  private func receive(_ name: String, _ socket: OpenFile?) throws -> OpenFile {
+    let descriptor = socket.map { stave_receive_descriptor($0.descriptor) } ?? -1
+    guard descriptor >= 0 else { throw Failure("open the container's \(name)", "it did not arrive") }
+    return OpenFile(owning: descriptor, path: name)
+  }
+
   private func spawn(_ plan: SpawnPlan, _ spec: ProcessSpec, _ files: [OpenFile?], _ cgroup: Cgroup?) throws
     -> RunningProcess
   {
@@ -145,7 +153,7 @@ public final class SandboxLauncher: ProcessLauncher {
       launch.cgroup = cgroup?.unified?.file.descriptor ?? -1
       launch.stdio = (files[0]?.descriptor ?? -1, files[1]?.descriptor ?? -1, files[2]?.descriptor ?? -1)
       launch.waits = plan.waitsForIDMaps ? 1 : 0
-      launch.terminal = spec.terminal ? 1 : 0
+      launch.sends = spec.terminal || plan.watchesIDs ? 1 : 0
       return stave_spawn(&launch, &launched)
     }
     guard error == 0 else {
@@ -154,7 +162,7 @@ public final class SandboxLauncher: ProcessLauncher {
     let handle = ProcessHandle(
       pid: launched.pid, pidfd: OpenFile(owning: launched.pidfd, path: "process \(launched.pid)"))
     let status = OpenFile(owning: launched.status, path: "status pipe")
-    let socket = launched.terminal < 0 ? nil : OpenFile(owning: launched.terminal, path: "terminal socket")
+    let socket = launched.received < 0 ? nil : OpenFile(owning: launched.received, path: "socket of a container")
     do {
       if launched.release >= 0 {
         let release = OpenFile(owning: launched.release, path: "release pipe")
@@ -163,16 +171,12 @@ public final class SandboxLauncher: ProcessLauncher {
       }
       let outcome = try SpawnOutcome(reading: status)
       if let failed = outcome.failed { throw failed.failure(plan) }
-      var terminal: OpenFile?
-      if let socket {
-        let descriptor = stave_receive_descriptor(socket.descriptor)
-        guard descriptor >= 0 else { throw Failure("open the container's terminal", "it did not arrive") }
-        terminal = OpenFile(owning: descriptor, path: "terminal")
-      }
+      let terminal = spec.terminal ? try receive("terminal", socket) : nil
+      let idWatch = plan.watchesIDs ? try IDWatch(listener: receive("listener", socket)) : nil
       return RunningProcess(
         handle: handle, terminal: terminal, createdTargets: outcome.created,
         warnings: (cgroup?.warnings ?? []) + outcome.warnings.compactMap { $0.warning(plan) }, cgroup: cgroup,
-        diesWithLauncher: spec.diesWithLauncher)
+        idWatch: idWatch, diesWithLauncher: spec.diesWithLauncher)
     } catch {
       try? handle.send(.kill)
       _ = try? handle.wait()

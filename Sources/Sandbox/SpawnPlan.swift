@@ -20,6 +20,8 @@ public struct SpawnPlan: Sendable, Equatable, CustomStringConvertible {
   public struct Surroundings: Sendable, Equatable {
     /// The seccomp program of the spec's profile (array of `struct sock_filter`), nil for none.
     public var seccompProgram: [UInt8]?
+    /// The program that finds calls for ids which there are none of (array of `struct sock_filter`), nil for none.
+    public var idWatch: [UInt8]?
     /// `cgroup.procs` files through which the child joins the groups that limit it. A failure is a warning.
     public var limitFiles: [String] = []
     /// The same of the group that keeps it from devices, which it must join.
@@ -44,8 +46,8 @@ public struct SpawnPlan: Sendable, Equatable, CustomStringConvertible {
     public init() {}
 
     public static func == (a: Self, b: Self) -> Bool {
-      a.seccompProgram == b.seccompProgram && a.limitFiles == b.limitFiles && a.guardFile == b.guardFile
-        && a.canSetGroups == b.canSetGroups && a.isMachineRoot == b.isMachineRoot
+      a.seccompProgram == b.seccompProgram && a.idWatch == b.idWatch && a.limitFiles == b.limitFiles
+        && a.guardFile == b.guardFile && a.canSetGroups == b.canSetGroups && a.isMachineRoot == b.isMachineRoot
         && a.mapsTerminalGroup == b.mapsTerminalGroup && a.guardsDevices == b.guardsDevices
         && a.hasUnifiedCgroups == b.hasUnifiedCgroups && a.overlayForm == b.overlayForm
         && a.terminalSize == b.terminalSize
@@ -94,4 +96,5 @@ public struct SpawnPlan: Sendable, Equatable, CustomStringConvertible {
 
   var cloneFlags: UInt64 { namespaces.reduce(0) { $0 | $1.cloneFlag } }
   var waitsForIDMaps: Bool { steps.contains(.waitForIDMaps) }
+  var watchesIDs: Bool { steps.contains { if case .watchIDs = $0 { true } else { false } } }
 }

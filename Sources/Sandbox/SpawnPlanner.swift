@@ -218,6 +218,7 @@ struct SpawnPlanner {
     steps.append(.boundingSet(spec.capabilities.bounding))
     let filter = surroundings.seccompProgram.map { SpawnStep.seccomp(name: spec.seccomp.rawValue, program: $0) }
     if let filter, !spec.noNewPrivileges { steps.append(filter) }
+    if let program = surroundings.idWatch { steps.append(.watchIDs(program)) }
     steps += [.user(spec.user, keepsGroups: !surroundings.canSetGroups), .capabilities(spec.capabilities)]
     if spec.noNewPrivileges { steps.append(.noNewPrivileges) }
     if let filter, spec.noNewPrivileges { steps.append(filter) }

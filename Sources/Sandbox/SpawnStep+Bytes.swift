@@ -79,7 +79,8 @@ extension SpawnStep {
     case .readonlyRoot: Wire(STAVE_OP_READONLY_ROOT)
     case .pivot: Wire(STAVE_OP_PIVOT)
     case .sessionKeyring: Wire(STAVE_OP_KEYRING, flags: [STAVE_FLAG_TOLERATE])
-    case .limit, .workingDirectory, .umask, .boundingSet, .seccomp, .user, .capabilities, .noNewPrivileges, .execute:
+    case .limit, .workingDirectory, .umask, .boundingSet, .seccomp, .watchIDs, .user, .capabilities, .noNewPrivileges,
+      .execute:
       confinement
     }
   }
@@ -94,6 +95,7 @@ extension SpawnStep {
     case .umask(let mask): Wire(STAVE_OP_UMASK, [UInt64(mask)])
     case .boundingSet(let kept): Wire(STAVE_OP_BOUNDING, [kept.mask])
     case .seccomp(_, let program): Wire(STAVE_OP_SECCOMP, [UInt64(program.count)], raw: program)
+    case .watchIDs(let program): Wire(STAVE_OP_WATCH, [UInt64(program.count)], raw: program)
     case .user(let user, let keepsGroups):
       Wire(
         STAVE_OP_USER,

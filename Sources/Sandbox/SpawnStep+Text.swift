@@ -40,6 +40,7 @@ extension SpawnStep: CustomStringConvertible {
     case .umask(let mask): "umask \(String(mask, radix: 8))"
     case .boundingSet(let kept): "bounding \(hex(kept))"
     case .seccomp(let name, _): "seccomp \(name)"
+    case .watchIDs: "watch-ids"
     case .user(let user, let keepsGroups):
       "user \(user.uid):\(user.gid) groups="
         + (keepsGroups ? "kept" : user.additionalGIDs.map(String.init).joined(separator: ","))
@@ -61,7 +62,7 @@ extension SpawnStep: CustomStringConvertible {
     case .bind(let bind): "bind \(bind.source) at \(bind.target)"
     case .node(let path, _, _, _, _): "make device \(path)"
     case .terminal: "open the container's terminal"
-    case .seccomp: "load the seccomp filter"
+    case .seccomp, .watchIDs: "load the seccomp filter"
     case .workingDirectory(let path): "change to working directory \(path)"
     case .user(let user, _): "become user \(user.uid):\(user.gid)"
     case .limit(let limit): "set limit \(limit.kind)"

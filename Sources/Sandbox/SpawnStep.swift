@@ -34,6 +34,8 @@ enum SpawnStep: Sendable, Equatable {
   case umask(UInt32)
   case boundingSet([Capability])
   case seccomp(name: String, program: [UInt8])
+  /// Lets the launcher know of calls that the filter names.
+  case watchIDs([UInt8])
   case user(ProcessSpec.User, keepsGroups: Bool)
   case capabilities(CapabilitySets)
   case noNewPrivileges

@@ -10,7 +10,8 @@ import Testing
     .deletingLastPathComponent().appendingPathComponent("testdata/sandbox")
 
   static let cases = [
-    "docker", "user", "network-none", "no-device-guard", "user-namespace", "everything", "directory", "erofs",
+    "docker", "user", "network-none", "no-device-guard", "user-namespace", "rootless", "everything", "directory",
+    "erofs",
   ]
 
   private func make(_ name: String) -> (ProcessSpec, SpawnPlan.Surroundings) {
@@ -33,6 +34,13 @@ import Testing
       spec.namespaces.append(NamespaceSpec(.user))
       spec.uidMappings = [IDMapping(inside: 0, outside: 1000, count: 1)]
       spec.gidMappings = spec.uidMappings
+    case "rootless":
+      surroundings.isMachineRoot = false
+      surroundings.canSetGroups = false
+      surroundings.mapsTerminalGroup = false
+      surroundings.guardsDevices = false
+      surroundings.hasUnifiedCgroups = false
+      surroundings.idWatch = [0, 0, 0, 0, 0, 0, 0, 0]
     case "everything":
       spec.terminal = true
       surroundings.terminalSize = (24, 80)

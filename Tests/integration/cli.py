@@ -1,7 +1,7 @@
 #!/usr/bin/env python3
 """Black-box tests of the command line: exit codes, images, archives good and hostile, terminals, bad input.
 
-    cli.py [--stave PATH] [--only SUBSTRING] [--bases DIR]
+    cli.py [--stave PATH] [--only SUBSTRING] [--bases DIR] [--user mapped|single|NAME]
 
 Needs root and the busybox base image. Each test is a function `test_...(t)`; `t.stave` has busybox loaded.
 """
@@ -18,13 +18,14 @@ import cli_archives
 import cli_bad_input
 import cli_images
 import cli_run
+import users
 
 
 class Bench:
     """What a test gets: the tool, a scratch folder of its own, and small assertions."""
 
-    def __init__(self, stave, folder):
-        self.stave, self.folder = stave, folder
+    def __init__(self, stave, folder, rootless=None):
+        self.stave, self.folder, self.rootless = stave, folder, rootless
 
     def context(self, dockerfile, files=None, name="context"):
         """Writes a build context and returns its folder."""
@@ -77,7 +78,9 @@ def main():
     parser.add_argument("--stave")
     parser.add_argument("--bases")
     parser.add_argument("--only")
+    users.add_argument(parser)
     options = parser.parse_args()
+    users.become(options)
     bases = harness.find_bases(options.bases)
     if bases is None:
         sys.exit("find base images: none; run scripts/base-images.py or set STAVE_BASE_IMAGES")
@@ -91,7 +94,7 @@ def main():
             folder = scratch / "work"
             folder.mkdir()
             try:
-                function(Bench(stave, folder))
+                function(Bench(stave, folder, options.rootless))
                 tally.ok()
             except Problem as problem:
                 tally.fail(name, problem)

@@ -70,9 +70,10 @@ def test_stdin(t):
 
 
 def test_flags_docker_accepts(t):
-    result = t.stave("run", "--rm=true", "-eA=1", "-e", "B=2", "--env=C=3", "-w/tmp", "-u", "1:2", "busybox", "sh", "-c",
+    user = "0:0" if t.rootless == "single" else "1:2"
+    result = t.stave("run", "--rm=true", "-eA=1", "-e", "B=2", "--env=C=3", "-w/tmp", "-u", user, "busybox", "sh", "-c",
                      'echo "$A$B$C $(pwd) $(id -u):$(id -g)"')
-    t.equal(result.out, "123 /tmp 1:2\n", "stdout")
+    t.equal(result.out, f"123 /tmp {user}\n", "stdout")
 
 
 def test_options_end_at_image(t):

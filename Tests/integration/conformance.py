@@ -1,7 +1,7 @@
 #!/usr/bin/env python3
 """Plays the outside build suites with a `stave` binary and compares the images with what other builders made.
 
-    conformance.py [--stave PATH] [--suite all|NAME] [--case ID] [--jobs N] [--report FILE]
+    conformance.py [--stave PATH] [--suite all|NAME] [--case ID] [--jobs N] [--report FILE] [--user mapped|NAME]
 
 What waits for a later release is computed from the flags and instructions a case uses (features.py), never from
 its name; deliberate differences are in differences.json. Needs root.
@@ -20,6 +20,7 @@ from pathlib import Path
 
 import features
 import harness
+import users
 from harness import Image, LayerCache, Problem, Stave, Tally
 
 SUITES = ["buildah-conformance", "imagebuilder", "kaniko", "moby-build", "buildah-bud", "buildkit-integration"]
@@ -60,7 +61,8 @@ def write_context(folder, files):
     # Modes, owners and times in reverse, so that a folder is still writable while it fills.
     for item in reversed(files):
         path = folder / item["path"]
-        os.chown(path, item.get("uid", 0), item.get("gid", 0), follow_symlinks=False)
+        if os.geteuid() == 0:
+            os.chown(path, item.get("uid", 0), item.get("gid", 0), follow_symlinks=False)
         if "mode" in item and "link" not in item:
             os.chmod(path, int(item["mode"], 8))
         os.utime(path, (CONSTANT_TIME, CONSTANT_TIME), follow_symlinks=False)
@@ -235,6 +237,8 @@ class Suite:
     def play(self, case):
         """("passed" | "failed" | "skipped", reason)"""
         waiting = features.waiting(case)
+        if self.options.rootless and case["id"] in NEEDS_ROOT:
+            return "skipped", NEEDS_ROOT[case["id"]]
         for name in ("debian", "golang"):
             if f"/{name}:" in json.dumps(case["steps"]) and not self.has(name):
                 return "skipped", f"needs the base image {name}"
@@ -390,6 +394,10 @@ def checks(case):
     return [(item.get("path") or item.get("file"), item) for item in files]
 
 
+# What a user namespace can't do, whoever makes it.
+NEEDS_ROOT = {"TestBuildWithExtraHost": "ping through the machine's network needs the machine's CAP_NET_RAW"}
+
+
 def says_nothing(oracle):
     message = (oracle.get("message") or "").lower()
     return bool(oracle.get("fails")) and any(mark in message for mark in TOO_OLD + NO_NETWORK)
@@ -406,7 +414,9 @@ def main():
     parser.add_argument("--timeout", type=float, default=120)
     parser.add_argument("--report", help="write every verdict to this file as JSON")
     parser.add_argument("-v", "--verbose", action="store_true", help="name the skipped cases too")
+    users.add_argument(parser)
     options = parser.parse_args()
+    users.become(options)
     options.stave = harness.find_stave(options.stave)
     options.suites = harness.find_suites(options.suites)
     options.bases = harness.find_bases(options.bases)

@@ -2,7 +2,7 @@
 """Builds every folder of Dockerfiles/, runs the image and compares with its expect.json; a second build must be
 fully CACHED, and each image must be accepted by the other tools that are installed.
 
-    dockerfiles.py [--stave PATH] [--only NAME] [--bases DIR]
+    dockerfiles.py [--stave PATH] [--only NAME] [--bases DIR] [--user mapped|NAME]
 """
 
 import argparse
@@ -15,6 +15,7 @@ import sys
 import harness
 from harness import Image, Problem, Stave, Tally
 import peers
+import users
 
 STEP = re.compile(r"^#(\d+) (.*)")
 EXECUTED = re.compile(r"^\[.*\] (RUN|COPY|ADD|WORKDIR)\b")
@@ -117,7 +118,9 @@ def main():
     parser.add_argument("--stave")
     parser.add_argument("--bases")
     parser.add_argument("--only", action="append")
+    users.add_argument(parser)
     options = parser.parse_args()
+    users.become(options)
     bases = harness.find_bases(options.bases)
     if bases is None:
         sys.exit("find base images: none; run scripts/base-images.py or set STAVE_BASE_IMAGES")

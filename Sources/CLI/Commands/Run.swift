@@ -16,7 +16,10 @@ extension Command {
 
 private func runContainer(_ call: Invocation) async throws -> Int32 {
   do {
-    return try await call.engine.run(try runRequest(call))
+    var request = try runRequest(call)
+    let console = call.console
+    request.remark = { console.error("stave: \(SafeText.line($0))\n") }
+    return try await call.engine.run(request)
   } catch var failure as Failure where failure.exitCode == 1 {
     failure.exitCode = 125
     throw failure

@@ -35,7 +35,7 @@ struct FailureReport {
       place.message = failure.message
       return [place]
     }
-    out += text(Failure("build", failure.message, diagnostics: diagnostics ?? []))
+    out += text(Failure("build", failure.message, hint: failure.hint, diagnostics: diagnostics ?? []))
     if let path = failure.logPath { out += "full log: \(SafeText.line(path))\n" }
     return out
   }

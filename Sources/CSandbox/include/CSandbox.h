@@ -42,6 +42,7 @@ enum stave_op {
   STAVE_OP_UMASK,             // n0
   STAVE_OP_BOUNDING,          // n0 capabilities kept in the bounding set
   STAVE_OP_SECCOMP,           // n0 length of the raw bytes, an array of struct sock_filter
+  STAVE_OP_WATCH,             // n0 length of the raw bytes, as SECCOMP: its listener goes to the launcher
   STAVE_OP_USER,              // n0 uid, n1 gid, n2 number of raw uint32_t group ids; n3 != 0: leave groups alone
   STAVE_OP_CAPABILITIES,      // n0 effective, n1 permitted, n2 inheritable, n3 ambient
   STAVE_OP_NO_NEW_PRIVILEGES, //
@@ -91,7 +92,7 @@ struct stave_launch {
   int cgroup;           // a cgroup v2 directory to start in, or -1
   int stdio[3];         // -1 for /dev/null
   int waits;            // whether the program has a WAIT_PARENT step
-  int terminal;         // whether it has a TERMINAL step
+  int sends;            // whether it has a TERMINAL or WATCH step
 };
 
 // Descriptors are close-on-exec and the caller's to close; -1 where the launch has none.
@@ -100,7 +101,7 @@ struct stave_launched {
   int pidfd;
   int status;   // read end
   int release;  // write end: one byte lets WAIT_PARENT go on
-  int terminal; // socket on which the terminal's other side arrives
+  int received; // socket on which the terminal's other side arrives, and after it the listener
 };
 
 // Starts a child that walks the program. 0, or an errno: then there is no child.
@@ -115,6 +116,23 @@ int stave_receive_descriptor(int socket);
 int stave_mount_layer(const uint8_t *step, char *detail);
 // A detached copy of the mount at the directory `path`, likewise.
 int stave_clone_tree(const char *path);
+
+// A system call that a WATCH step's filter let a watcher know of.
+struct stave_watched {
+  uint64_t number;  // how many there were with it; 0 for none
+  uint32_t ids[32]; // what it asked for
+  uint32_t count;   // of `ids`
+  char name[16];    // chown
+  char path[256];   // of the file, empty for calls without one
+};
+
+struct stave_watch;
+
+// Watches a duplicate of `listener` on a thread of its own: calls are kept and go on. NULL and errno on failure.
+struct stave_watch *stave_watch_start(int listener);
+void stave_watch_last(struct stave_watch *watch, struct stave_watched *last);
+// Lets the watch go; its thread ends with the processes that it watches.
+void stave_watch_end(struct stave_watch *watch);
 
 // What the processes of a control group may do with devices: `access` of 1 make, 2 read, 4 write.
 struct stave_device_rule {
