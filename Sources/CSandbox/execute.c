@@ -50,7 +50,18 @@ static int try(struct walk *w, const char *path) {
   return -1;
 }
 
+// Only the standard streams and the status pipe stay open: with a low limit of open files the launcher's others, which
+// end with execve, would leave no room for looking at the program.
+static void close_others(struct walk *w) {
+  if (w->status != 3) {
+    if (syscall(SYS_dup3, w->status, 3, O_CLOEXEC) < 0) return;
+    w->status = 3;
+  }
+  syscall(SYS_close_range, 4, ~0u, 0);
+}
+
 int execute(struct walk *w) {
+  close_others(w);
   for (int signal = 1; signal <= 64; signal++) {
     // struct kernel_sigaction: handler, flags, restorer, mask.
     uint64_t standard[4] = {0};

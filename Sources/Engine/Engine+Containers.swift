@@ -54,6 +54,10 @@ extension Engine {
   private static func end(_ process: ProcessIdentity) throws {
     do {
       if process.isAlive { try Signal.kill.send(to: process.pid) }
+    } catch let error as SystemError where error.code == .notPermitted {
+      // Of a user namespace beside ours: the command that made it is ours, and its container dies with it.
+      guard let parent = process.parent, process.isAlive else { throw error }
+      try Signal.kill.send(to: parent)
     } catch let error as SystemError where error.code == .noProcess {
       return
     }

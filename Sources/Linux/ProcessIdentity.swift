@@ -26,6 +26,16 @@ public struct ProcessIdentity: Sendable, Hashable {
       pid: pid, startTicks: ticks, boot: String(decoding: boot.prefix { $0 != UInt8(ascii: "\n") }, as: UTF8.self))
   }
 
+  /// The number of the process that started it, while that one lives (proc_pid_stat(5), field 4); nil where it is gone.
+  public var parent: Int32? {
+    guard let bytes = try? HostPath.read("/proc/\(pid)/stat", limit: 65536),
+      let end = bytes.lastIndex(of: UInt8(ascii: ")"))
+    else { return nil }
+    let fields = bytes[(end + 1)...].split(separator: UInt8(ascii: " "))
+    guard fields.count > 1, let parent = Int32(String(decoding: fields[1], as: UTF8.self)), parent > 1 else { return nil }
+    return parent
+  }
+
   /// Whether this very process still runs.
   public var isAlive: Bool { ProcessIdentity(pid: pid) == self }
 }

@@ -213,12 +213,13 @@ struct SpawnPlanner {
   /// What the process may do. A filter may be loaded only by who has CAP_SYS_ADMIN or gains no privileges any more:
   /// before the capabilities go, or at the very end.
   private mutating func confine() {
-    steps += spec.rlimits.map { .limit($0) }
     steps += [.umask(spec.umask), .workingDirectory(spec.workingDirectory)]
     steps.append(.boundingSet(spec.capabilities.bounding))
     let filter = surroundings.seccompProgram.map { SpawnStep.seccomp(name: spec.seccomp.rawValue, program: $0) }
     if let filter, !spec.noNewPrivileges { steps.append(filter) }
     if let program = surroundings.idWatch { steps.append(.watchIDs(program)) }
+    // Nothing after this opens a file, of which there may be more than the limit already.
+    steps += spec.rlimits.map { .limit($0) }
     steps += [.user(spec.user, keepsGroups: !surroundings.canSetGroups), .capabilities(spec.capabilities)]
     if spec.noNewPrivileges { steps.append(.noNewPrivileges) }
     if let filter, spec.noNewPrivileges { steps.append(filter) }

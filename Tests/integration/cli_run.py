@@ -173,6 +173,20 @@ def test_kept_container(t):
     t.equal(t.stave.ok("ps", "-aq").out, "", "ps -aq")
 
 
+def test_rm_force_of_running(t):
+    user = "0" if t.rootless == "single" else "33"
+    child = start(t, "run", "--name", "busy", "-u", user, "busybox", "sleep", "100")
+    end = time.monotonic() + 20
+    while "busy" not in t.stave.ok("ps", "--format", "{{.Names}}").out:
+        if time.monotonic() > end:
+            raise Problem("the container does not run")
+        time.sleep(0.05)
+    t.fails(t.stave("rm", "busy"), "running")
+    t.equal(t.stave.ok("rm", "-f", "busy").out, "busy\n", "rm -f")
+    child.communicate(timeout=20)
+    t.equal(t.stave.ok("ps", "-aq").out, "", "ps -aq")
+
+
 def test_container_prune(t):
     t.stave("run", "busybox", "true")
     t.stave("run", "busybox", "true")
