@@ -63,6 +63,9 @@ public enum UserNamespace {
   /// Whether overlayfs keeps its marks in `user.overlay.*`: `trusted.*` is for the machine's root alone.
   public static let usesUserAttributes = !(isInitial && has(.sysAdmin))
 
+  /// Whether device nodes can be made; the 0/0 ones of overlayfs always can.
+  public static let canMakeDevices = isInitial && has(.mknod)
+
   /// Whether files may belong to others than this process.
   public static let canChangeOwners = has(.chown)
 
