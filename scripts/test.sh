@@ -57,6 +57,7 @@ if step "release build" make build; then
   if [ "$(id -u)" = 0 ]; then run=(); else run=(sudo -E); fi
   suite "command line" "${run[@]}" python3 Tests/integration/cli.py
   suite "Dockerfiles" "${run[@]}" python3 Tests/integration/dockerfiles.py
+  suite "builds at the same time" "${run[@]}" python3 Tests/integration/concurrent.py
   suite "outside build suites" "${run[@]}" python3 Tests/integration/conformance.py
   suite "against docker" "${run[@]}" python3 Tests/integration/differential.py
   step "fuzzing, 20 s" "${run[@]}" python3 scripts/fuzz.py --seconds 20

@@ -54,6 +54,7 @@ struct CopyStep: Sendable {
     if let chown = copy.chown {
       selection.owner = try UserLookup(in: base).owner(chown)
     }
+    selection.latest = copy.latest
     selection.mode = try copy.chmod.map { try ModeChange($0) }
     let scratch = copy.isAdd ? try executor.store.makeTemporaryDirectory("add") : nil
     defer { if let scratch { try? HostPath.removeTree(scratch) } }

@@ -22,8 +22,8 @@ struct DirectoryStep: Sendable {
       guard let node = try view.entry(path) else { continue }
       try writer.tar.begin(
         TarEntry(
-          path: path, kind: .directory, mode: node.mode, uid: node.uid, gid: node.gid, mtime: node.mtime,
-          xattrs: node.xattrs))
+          path: path, kind: .directory, mode: node.mode, uid: node.uid, gid: node.gid,
+          mtime: op.latest.map { min($0, node.mtime) } ?? node.mtime, xattrs: node.xattrs))
     }
     // A user that the image does not know matters only to directories that are made for it.
     let owner = missing.isEmpty ? nil : try UserLookup(in: view).processUser(op.user)

@@ -74,7 +74,7 @@ struct ExecStep: Sendable {
     return try executor.finished(
       FinishedStep(
         vertex: vertex, keys: keys, base: base, started: started,
-        durations: ["run": Machine.now().nanoseconds(since: started)], folder: folder), packing: folder)
+        durations: ["run": Machine.now().nanoseconds(since: started)], folder: folder), packing: folder, latest: exec.latest)
   }
 
   private func launch(_ folder: StepFolder, _ places: StackPlaces) throws -> (RunningProcess, StepLog) {

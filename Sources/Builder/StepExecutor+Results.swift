@@ -28,8 +28,11 @@ extension StepExecutor {
     }
   }
 
-  /// The result of a step that left its layer in the upper of its folder: it is packed as the rest of the step.
-  func finished(_ step: FinishedStep, packing folder: StepFolder) throws -> Executed<LayerStack> {
+  /// The result of a step that left its layer in the upper of its folder: it is packed as the rest of the step. No file
+  /// of the layer is later than `latest`.
+  func finished(
+    _ step: FinishedStep, packing folder: StepFolder, latest: Timestamp?
+  ) throws -> Executed<LayerStack> {
     // Steps that change nothing are frequent, and what they give needs no look at the disk.
     if try folder.upperDirectory.entries().isEmpty { return finished(step, layer: try store.emptyLayer()) }
     let handle = LayerHandle(packing: folder, created: step.started)
@@ -39,9 +42,10 @@ extension StepExecutor {
         let began = Machine.now()
         do {
           let layer = try await packers.run {
-            try await BlockingPool.shared.run { try self.pack(folder) }
+            try await BlockingPool.shared.run { try self.pack(folder, latest) }
           }
-          try await adopt(folder, as: layer)
+          // The upper's times are not the layer's then.
+          if latest == nil { try await adopt(folder, as: layer) }
           step.durations["pack"] = Machine.now().nanoseconds(since: began)
           handle.settle(.success(layer))
         } catch {
@@ -55,10 +59,10 @@ extension StepExecutor {
     }
   }
 
-  private func pack(_ folder: StepFolder) throws -> Digest {
+  private func pack(_ folder: StepFolder, _ latest: Timestamp?) throws -> Digest {
     try Task.checkCancellation()
     let writer = try store.layerWriter()
-    try packUpper(folder.upperDirectory, into: writer.tar)
+    try packUpper(folder.upperDirectory, into: writer.tar, latest: latest)
     return try writer.commit().diffID
   }
 

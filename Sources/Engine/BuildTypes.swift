@@ -26,6 +26,11 @@ public struct BuildRequest: Sendable {
   public var idFile: String?
   /// Steps that run at the same time; nil for the machine's processors.
   public var jobs: Int?
+  /// `--source-date-epoch`: the time, in seconds since 1970, of the image and of its new history entries; nil takes the
+  /// build argument or the variable SOURCE_DATE_EPOCH, else the time of each step.
+  public var sourceDateEpoch: Int64?
+  /// Whether no file of a new layer may be later than that time.
+  public var rewritesTimestamps = false
   /// How large the build cache may be after the build: a tenth of the disk if nobody says otherwise.
   public var cacheSize = CacheSize.percent(10)
   /// The client's variables, `NAME=value`: proxies and `--build-arg NAME` are taken from here.

@@ -61,6 +61,9 @@ extension Engine {
     }
     let plan = try await lower(sources, request, store)
     for warning in plan.warnings { reporter.warning(warning) }
+    if request.rewritesTimestamps, plan.sourceDateEpoch == nil {
+      reporter.warning(Diagnostic(.warning, "--rewrite-timestamp does nothing without --source-date-epoch"))
+    }
     // As Docker: neither a file nor a setting would be in the image.
     guard !plan.history.isEmpty || plan.vertices.contains(where: { $0.op != .scratch }) else {
       throw Failure("", "No image was generated. Is your Dockerfile empty?")
@@ -139,6 +142,7 @@ extension Engine {
     options.labels = request.labels.map { LoweringOptions.BuildArg($0.name, $0.value) }
     options.network = Op.Network(rawValue: request.network) ?? .default
     options.noCache = request.noCache
+    options.rewritesTimestamps = request.rewritesTimestamps
     options.addHosts = request.addHosts
     while true {
       switch try Graph.lower(sources.document, options) {
@@ -187,7 +191,12 @@ extension BuildRequest {
 
   /// Build arguments with client values filled in; one that the client does not have stays without a value.
   var resolvedArguments: [LoweringOptions.BuildArg] {
-    buildArguments.map { LoweringOptions.BuildArg($0.name, $0.value ?? clientValue($0.name)) }
+    let epoch = "SOURCE_DATE_EPOCH"
+    let given = buildArguments.map { LoweringOptions.BuildArg($0.name, $0.value ?? clientValue($0.name)) }
+    if let sourceDateEpoch { return given + [.init(epoch, String(sourceDateEpoch))] }
+    // As buildx and buildah: the client's variable counts as given.
+    guard !given.contains(where: { $0.name == epoch }), let value = clientValue(epoch) else { return given }
+    return given + [.init(epoch, value)]
   }
 
   private func clientValue(_ name: String) -> String? {

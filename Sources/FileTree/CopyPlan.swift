@@ -95,10 +95,15 @@ public struct CopyPlan: Sendable {
   }
 }
 
-/// What `--chown` and `--chmod` make of the metadata of copied files.
+/// What `--chown`, `--chmod` and a latest time make of the metadata of copied files.
 struct CopyMetadata: Sendable {
   var owner: CopySelection.Owner?
   var mode: ModeChange?
+  /// No entry is later, if given.
+  var latest: Timestamp?
+
+  /// `time`, or the latest that is allowed.
+  func time(_ time: Timestamp) -> Timestamp { latest.map { min($0, time) } ?? time }
 
   /// The member for `node` at `target`.
   func entry(_ node: TreeNode, _ target: TreePath) -> TarEntry {
@@ -119,7 +124,7 @@ struct CopyMetadata: Sendable {
     }
     return TarEntry(
       path: target, kind: kind, mode: mode, uid: owner?.uid ?? node.uid, gid: owner?.gid ?? node.gid,
-      size: node.size, mtime: node.mtime, linkTarget: node.linkTarget, deviceMajor: node.deviceMajor,
+      size: node.size, mtime: time(node.mtime), linkTarget: node.linkTarget, deviceMajor: node.deviceMajor,
       deviceMinor: node.deviceMinor, xattrs: node.xattrs)
   }
 }

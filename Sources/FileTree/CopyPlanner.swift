@@ -29,7 +29,7 @@ final class CopyPlanner {
     self.created = created
     self.scratch = scratch
     destination = selection.destination
-    metadata = CopyMetadata(owner: selection.owner, mode: selection.mode)
+    metadata = CopyMetadata(owner: selection.owner, mode: selection.mode, latest: selection.latest)
     do {
       excludes = try IgnorePatterns(patterns: selection.excludes)
     } catch let failure as Failure {
@@ -169,6 +169,8 @@ final class CopyPlanner {
     }
     var first: [Int: TreePath] = [:]
     let sorted = entries.values.sorted { $0.entry.path < $1.entry.path }.map { entry in
+      var entry = entry
+      entry.entry.mtime = metadata.time(entry.entry.mtime)
       guard let group = entry.linkGroup else { return entry }
       guard let target = first[group] else {
         first[group] = entry.entry.path

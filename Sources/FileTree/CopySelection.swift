@@ -26,6 +26,8 @@ public struct CopySelection: Sendable {
   public var keepsParents: Bool
   /// ADD: local archives are unpacked.
   public var unpacksArchives: Bool
+  /// No entry of the layer is later, if given: later times become this one.
+  public var latest: Timestamp?
 
   public init(
     _ instruction: String, sources: [Source], destination: [UInt8], owner: Owner? = nil, mode: ModeChange? = nil,

@@ -41,7 +41,8 @@ extension Op {
     case .scratch: return []
     case .image(let image): return ["image \(image.imageID?.text ?? "not resolved") \(image.platform)"]
     case .makeDirectory(let directory):
-      return ["mkdir \(directory.path)" + (directory.user.isEmpty ? "" : " user \(directory.user)")]
+      let user = directory.user.isEmpty ? "" : " user \(directory.user)"
+      return ["mkdir \(directory.path)" + user] + line(directory.latest)
     case .exec(let exec):
       var lines = ["exec \(JSON.strings(exec.argv).text)", "cwd \(exec.cwd)"]
       if !exec.user.isEmpty { lines.append("user \(exec.user)") }
@@ -52,7 +53,7 @@ extension Op {
         let mode = String(file.mode, radix: 8)
         lines.append("file \(file.path) 0\(mode) \(Digest.sha256(file.content).short)")
       }
-      return lines
+      return lines + line(exec.latest)
     case .copy(let copy):
       var lines = copy.sources.map { source in
         switch source {
@@ -65,9 +66,12 @@ extension Op {
       lines.append((copy.isAdd ? "add to " : "copy to ") + copy.destination + slash)
       if let chown = copy.chown { lines.append("chown \(chown)") }
       if let chmod = copy.chmod { lines.append("chmod \(chmod)") }
-      return lines
+      return lines + line(copy.latest)
     }
   }
+
+  /// That no file is later than `latest`.
+  private func line(_ latest: Timestamp?) -> [String] { latest.map { ["latest \($0.rfc3339)"] } ?? [] }
 }
 
 extension String {

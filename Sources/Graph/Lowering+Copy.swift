@@ -36,9 +36,10 @@ extension Lowering {
       sources.append(.inline(name: heredoc.name, content: Array(content.utf8)))
       shown.append("<<" + heredoc.name)
     }
-    let copy = Op.Copy(
+    var copy = Op.Copy(
       sources: sources, destination: destinationPath(destination, state),
       destinationIsDirectory: isDirectory(destination), chown: chown, chmod: chmod, isAdd: transfer.isAdd)
+    copy.latest = latest
     let layer = append(.copy(copy), inputs: inputs, command, &state)
     let flags = [chown.map { "--chown=" + $0 }, chmod.map { "--chmod=" + $0 }].compactMap { $0 }
     let text = ([transfer.keyword] + flags + shown + [destination]).joined(separator: " ")

@@ -114,8 +114,9 @@ extension Lowering {
     state.image.config.workingDir = path
     var layer: VertexID?
     if state.cwd != "/" {
-      layer = append(
-        .makeDirectory(Op.MakeDirectory(path: state.cwd, user: state.image.config.user)), command, &state)
+      var directory = Op.MakeDirectory(path: state.cwd, user: state.image.config.user)
+      directory.latest = latest
+      layer = append(.makeDirectory(directory), command, &state)
     }
     state.record("WORKDIR \(path)", layer: layer, created: sourceDateEpoch)
   }

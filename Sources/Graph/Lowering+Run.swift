@@ -20,9 +20,10 @@ extension Lowering {
       }
       if known != .default { network = known }
     }
-    let exec = Op.Exec(
+    var exec = Op.Exec(
       argv: argv, env: state.environment.entries, cwd: state.cwd, user: state.image.config.user, network: network,
       files: files, addHosts: options.addHosts, proxyEnv: proxyEnvironment(besides: state.environment))
+    exec.latest = latest
     var text = command.instruction.original
     if isWholeHeredoc(run.command), let heredoc = command.instruction.heredocs.first {
       text += " (\(summary(heredoc.content)))"

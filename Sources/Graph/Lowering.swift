@@ -31,6 +31,8 @@ struct Lowering {
   var positions: [VertexID: Int] = [:]
   var warnings: [Diagnostic]
   let sourceDateEpoch: Timestamp?
+  /// The latest time of files in new layers, nil for any.
+  var latest: Timestamp? { options.rewritesTimestamps ? sourceDateEpoch : nil }
 
   init(_ document: DockerfileDocument, _ options: LoweringOptions) throws {
     self.document = document

@@ -16,6 +16,8 @@ public struct LoweringOptions: Sendable {
   public var network: Op.Network
   /// `--add-host`, `name:address`.
   public var addHosts: [String]
+  /// Whether no file of a new layer may be later than SOURCE_DATE_EPOCH, if that is given.
+  public var rewritesTimestamps = false
   /// Whether every step is executed even if its result is known.
   public var noCache: Bool
   /// The images known so far.

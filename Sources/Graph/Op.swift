@@ -46,6 +46,8 @@ public enum Op: Sendable, Hashable {
     public var addHosts: [String]
     /// `NAME=value` of proxies, for the process only: not part of the digest.
     public var proxyEnv: [String]
+    /// No file of the layer is later: later times become this one. Nil leaves all times as they are.
+    public var latest: Timestamp?
 
     public init(
       argv: [String], env: [String], cwd: String, user: String = "", network: Network = .default, files: [File] = [],
@@ -94,6 +96,8 @@ public enum Op: Sendable, Hashable {
     public var chmod: String?
     /// Whether local archives are extracted (ADD).
     public var isAdd: Bool
+    /// As that of `Exec`.
+    public var latest: Timestamp?
 
     public init(
       sources: [Source], destination: String, destinationIsDirectory: Bool = false, chown: String? = nil,
@@ -124,6 +128,8 @@ public enum Op: Sendable, Hashable {
     public var path: String
     /// The owner as written in USER; empty means root.
     public var user: String
+    /// As that of `Exec`.
+    public var latest: Timestamp?
     public init(path: String, user: String = "") {
       self.path = path
       self.user = user
@@ -146,6 +152,7 @@ extension Op {
     case .makeDirectory(let directory):
       JSON.members([
         "op": "makeDirectory", "path": .string(directory.path), "user": JSON.nonEmpty(directory.user),
+        "latest": directory.latest.map { .int($0.seconds) },
       ])
     }
   }
@@ -164,7 +171,7 @@ extension Op.Exec {
     JSON.members([
       "op": "exec", "argv": .strings(argv), "env": JSON.nonEmpty(env), "cwd": .string(cwd),
       "user": JSON.nonEmpty(user), "network": network == .default ? nil : .string(network.rawValue),
-      "addHosts": JSON.nonEmpty(addHosts),
+      "addHosts": JSON.nonEmpty(addHosts), "latest": latest.map { .int($0.seconds) },
       "files": files.isEmpty
         ? nil
         : .array(
@@ -181,6 +188,7 @@ extension Op.Copy {
       "op": .string(isAdd ? "add" : "copy"), "sources": .array(sources.map(\.canonical)),
       "destination": .string(destination), "directory": destinationIsDirectory ? true : nil,
       "chown": chown.map { .string($0) }, "chmod": chmod.map { .string($0) },
+      "latest": latest.map { .int($0.seconds) },
     ])
   }
 }

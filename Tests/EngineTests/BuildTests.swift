@@ -58,6 +58,26 @@ import Testing
     #expect(try await bench.engine.checkStore(repair: false) == [])
   }
 
+  @Test func rewrittenTimestampsMakeTwoRunsEqual() async throws {
+    let bench = try await Bench()
+    try bench.put("text\n", at: "input")
+    try bench.put("0", at: "input-2")
+    var request = bench.request("FROM base\nRUN mkdir /d; echo x > /d/f\nCOPY input /d/\nCOPY . /c/\nWORKDIR /d/e\nRUN rm /d/f\n")
+    request.noCache = true
+    request.sourceDateEpoch = 1_700_000_000
+    request.rewritesTimestamps = true
+    let first = try await bench.engine.build(request) { _ in }
+    // The clock of files moves on.
+    try await Task.sleep(for: .milliseconds(20))
+    try bench.put("0", at: "input-2")
+    let second = try await bench.engine.build(request) { _ in }
+    #expect(first.imageID == second.imageID)
+    #expect(second.executedSteps == 5)
+    request.rewritesTimestamps = false
+    let other = try await bench.engine.build(request) { _ in }
+    #expect(other.imageID != first.imageID)
+  }
+
   @Test func stepsBeforeAFailingOneAreCachedNextTime() async throws {
     let bench = try await Bench()
     let events = Events()

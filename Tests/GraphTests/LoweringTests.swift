@@ -345,6 +345,27 @@ extension BuildPlan {
       refusal("FROM a\n") { $0.buildArgs = [.init("SOURCE_DATE_EPOCH", "x")] } == "invalid SOURCE_DATE_EPOCH: x")
   }
 
+  @Test func onlyRewrittenTimestampsArePartOfTheSteps() throws {
+    let file = "FROM a\nWORKDIR /w\nRUN x\nCOPY y /y\n"
+    func ids(_ epoch: String?, rewrites: Bool) throws -> [VertexID] {
+      try planOf(file) { options in
+        if let epoch { options.buildArgs = [.init("SOURCE_DATE_EPOCH", epoch)] }
+        options.rewritesTimestamps = rewrites
+      }.vertices.map(\.id)
+    }
+    let plain = try ids(nil, rewrites: false)
+    #expect(try ids("5", rewrites: false) == plain)
+    #expect(try ids(nil, rewrites: true) == plain)
+    let five = try ids("5", rewrites: true)
+    #expect(zip(five, plain).filter { $0 == $1 }.count == 1)
+    #expect(zip(five, try ids("6", rewrites: true)).filter { $0 == $1 }.count == 1)
+    let text = try planOf(file) {
+      $0.buildArgs = [.init("SOURCE_DATE_EPOCH", "5")]
+      $0.rewritesTimestamps = true
+    }.text
+    #expect(text.split(separator: "\n").filter { $0.contains("latest 1970-01-01T00:00:05Z") }.count == 3)
+  }
+
   @Test func durationsPrintAsInGo() {
     #expect(
       [0, 1, 1500, 1_500_000, 2_000_000_000, 90_000_000_000, 3_600_000_000_000, 5_400_500_000_000].map(goDuration)

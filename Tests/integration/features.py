@@ -7,7 +7,8 @@ import re
 
 # Flags of `stave build` that exist; any other flag waits.
 BUILD_FLAGS = {"--tag", "-t", "--file", "-f", "--build-arg", "--target", "--label", "--network", "--no-cache",
-               "--quiet", "-q", "--progress", "--iidfile", "--jobs", "--print", "--add-host", "--platform", "--rm", "--force-rm"}
+               "--quiet", "-q", "--progress", "--iidfile", "--jobs", "--print", "--add-host", "--platform", "--rm", "--force-rm",
+               "--source-date-epoch", "--rewrite-timestamp"}
 
 # Flags of instructions that are not there yet: {instruction: [flag]}.
 INSTRUCTION_FLAGS = {

@@ -23,6 +23,10 @@ private let buildFlagsNow: [Flag] = [
     "pull", .optional(implied: "true"), "Ask the registry for newer base images",
     choices: ["true", "false", "always", "missing", "never", "newer"], placeholder: "policy"),
   Flag("quiet", "q", .bool, "Print nothing but the image ID"),
+  Flag("rewrite-timestamp", .bool, "Let no file of a new layer be later than --source-date-epoch"),
+  Flag(
+    "source-date-epoch", .string, "The time of the image and its history (default: $SOURCE_DATE_EPOCH)",
+    placeholder: "seconds"),
   Flag("tag", "t", .list, "Name the image; may be repeated", placeholder: "name[:tag]"),
   Flag("target", .string, "The stage to build (default: the last)", placeholder: "stage"),
 ]
@@ -58,7 +62,7 @@ private let buildFlagsLater: [Flag] =
       "arch", "authfile", "cache-ttl", "cert-dir", "cgroup-parent", "cgroupns", "compression-format", "cpuset-cpus",
       "cpuset-mems", "creds", "cw", "format", "from", "ignorefile", "ipc", "isolation", "logfile", "manifest",
       "memory-swap", "metadata-file", "os", "os-version", "pid", "retry-delay", "runtime", "sbom-output", "shm-size",
-      "sign-by", "source-date-epoch", "source-policy-file", "timestamp", "userns", "userns-gid-map",
+      "sign-by", "source-policy-file", "timestamp", "userns", "userns-gid-map",
       "userns-gid-map-group", "userns-uid-map", "userns-uid-map-user", "uts", "variant",
     ], .string)
   + Flag.later(["compression-level", "cpu-period", "cpu-quota", "retry"], .int)
@@ -66,5 +70,5 @@ private let buildFlagsLater: [Flag] =
     [
       "all-platforms", "compat-volumes", "created-annotation", "disable-compression", "force-compression",
       "http-proxy", "identity-label", "inherit-annotations", "inherit-labels", "logsplit", "no-hostname", "no-hosts",
-      "omit-history", "rewrite-timestamp", "save-stages", "squash-all", "stage-labels", "stdin", "tls-verify",
+      "omit-history", "save-stages", "squash-all", "stage-labels", "stdin", "tls-verify",
     ], .bool)

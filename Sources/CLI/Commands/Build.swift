@@ -74,6 +74,13 @@ private func buildRequest(_ call: Invocation) throws -> BuildRequest {
   if let jobs = request.jobs, jobs < 1 {
     throw call.usage("invalid argument \"\(jobs)\" for \"--jobs\" flag: expected 1 or more")
   }
+  if let text = call.string("source-date-epoch") {
+    guard let seconds = Int64(text), seconds >= 0 else {
+      throw call.usage("invalid argument \"\(text)\" for \"--source-date-epoch\" flag: expected seconds since 1970")
+    }
+    request.sourceDateEpoch = seconds
+  }
+  request.rewritesTimestamps = call.bool("rewrite-timestamp")
   request.environment = call.environment
   request.cacheSize = try cacheSize(call)
   return request
