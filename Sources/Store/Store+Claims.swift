@@ -28,4 +28,13 @@ extension Store {
       if try lock.isCurrent(path) { return StepClaim(lock, path) }
     }
   }
+
+  /// Removes claims that nobody holds.
+  func removeStaleClaims() throws {
+    for name in try Directory(paths.steps).entries().map({ String(decoding: $0, as: UTF8.self) })
+    where name.hasSuffix(".lock") {
+      // Taking one and letting it go removes it.
+      if let key = try? Digest("sha256:" + name.dropLast(5)) { _ = try claimStep(key) }
+    }
+  }
 }

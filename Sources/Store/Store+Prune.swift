@@ -52,13 +52,9 @@ extension Store {
   private func removeStrayStepFiles(_ oldestLease: Timestamp?) throws {
     let names = try Directory(paths.steps).entries().map { String(decoding: $0, as: UTF8.self) }
     let records = Set(names.filter { $0.utf8.count == 69 && $0.hasSuffix(".json") }.map { $0.dropLast(5) })
-    for name in names {
+    try removeStaleClaims()
+    for name in names where !name.hasSuffix(".lock") {
       let path = "\(paths.steps)/\(name)"
-      if name.hasSuffix(".lock"), let key = try? Digest("sha256:" + name.dropLast(5)) {
-        // Left by a killed build, unless it is held: taking it and letting it go removes it.
-        _ = try claimStep(key)
-        continue
-      }
       let owner = name.hasSuffix(".alias") ? try aliasTarget(path)[...] : name.prefix { $0 != "." }
       if records.contains(owner) { continue }
       if let oldestLease, let status = try HostPath.status(path, follow: false), status.mtime >= oldestLease { continue }

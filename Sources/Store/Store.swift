@@ -45,7 +45,8 @@ public final class Store: Sendable {
       try make(root)
     }
     let store = Store(root: try HostPath.canonical(root))
-    if exists { try Workspace.clean(store.paths) }
+    // A killed command may have left a claim as well as its temporary directory.
+    if exists, try !Workspace.clean(store.paths).isEmpty { try store.removeStaleClaims() }
     return store
   }
 

@@ -59,4 +59,16 @@ import Testing
     try store.prune(PrunePlan.Scope(buildCache: true))
     #expect(try claims(store) == 0)
   }
+
+  @Test func claimsOfKilledBuildsGoWithTheirTemporaryDirectories() throws {
+    let scratch = try Scratch()
+    let held = try scratch.store.claimStep(key)
+    _ = try OpenFile(scratch.store.paths.claim(.sha256("dead")), .create)
+    _ = try scratch.another()
+    #expect(try claims(scratch.store) == 2)
+    try HostPath.makeDirectories(scratch.store.paths.temporary + "/4000000-dead")
+    _ = try scratch.another()
+    #expect(try claims(scratch.store) == 1)
+    withExtendedLifetime(held) {}
+  }
 }
