@@ -18,9 +18,10 @@ extension StepExecutor {
   /// The lowers of an overlay on `stack`.
   func lowers(_ stack: LayerStack) throws -> StackPlaces {
     var out = StackPlaces()
-    for part in try parts(stack) {
+    let parts = try parts(stack)
+    for (number, part) in parts.enumerated() {
       switch part {
-      case .stored(let layers): out.lowers += try store.trees(of: layers).map { .tree($0) }
+      case .stored(let layers): out.lowers += try store.lowers(of: layers, isBottom: number == parts.count - 1)
       case .upper(let folder):
         let use = folder.use()
         out.lowers.append(.tree(use.path))
@@ -34,10 +35,10 @@ extension StepExecutor {
   /// The merged view of a stack, without a mount.
   func view(_ stack: LayerStack, label: String = "the image") throws -> MergedTree {
     MergedTree(
-      trees: try parts(stack).flatMap { part in
+      try parts(stack).flatMap { part -> [any LayerView] in
         switch part {
-        case .stored(let layers): try store.trees(of: layers).map { try Directory($0) }
-        case .upper(let folder): [folder.upperDirectory]
+        case .stored(let layers): try store.layerViews(of: layers)
+        case .upper(let folder): [TreeLayer(folder.upperDirectory)]
         }
       }, label: label)
   }

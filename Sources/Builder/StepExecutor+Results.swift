@@ -66,10 +66,11 @@ extension StepExecutor {
     return try writer.commit().diffID
   }
 
-  /// Makes the folder's upper the tree of `layer`.
+  /// Makes the folder's upper the tree of `layer`, where layers are trees.
   private func adopt(_ folder: StepFolder, as layer: Digest) async throws {
     let move: @Sendable () throws -> Bool = { [store] in
-      try folder.move { try store.adoptTree(layer, from: $0) }
+      guard try store.layerForm() == .tree else { return true }
+      return try folder.move { try store.adoptTree(layer, from: $0) }
     }
     // A sandbox is started in some milliseconds.
     while try await !BlockingPool.shared.run(move) { try await Task.sleep(for: .milliseconds(2)) }
