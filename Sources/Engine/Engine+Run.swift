@@ -35,7 +35,7 @@ extension Engine {
     let lease = try store.lease()
     let image = try findImage(request.image, store)
     let plan = try ContainerPlan(request, image: image)
-    let lowers = try store.lowers(of: image.config.diffIDs, merged: true)
+    let root = try store.root(of: image.config.diffIDs)
     // From here on signals are the container's: none ends us with one half made.
     let signals = try SignalQueue(Signal.forwardable)
     // A container that no longer reads is told by the write, and must not end us.
@@ -45,7 +45,7 @@ extension Engine {
     lease.release()
     do {
       if let path = request.idFile { try HostPath.write(Array(plan.id.utf8), to: path) }
-      let ended = try foreground(request, plan, store, folder, lowers, signals)
+      let ended = try foreground(request, plan, store, folder, root, signals)
       try finish(request, plan, store, ended)
       return ended.code
     } catch {
@@ -107,10 +107,9 @@ extension Engine {
 
   private static func foreground(
     _ request: RunRequest, _ plan: ContainerPlan, _ store: Store, _ folder: String,
-    _ lowers: [ProcessSpec.LowerLayer],    _ signals: SignalQueue
+    _ root: (lowers: [ProcessSpec.LowerLayer], view: MergedTree), _ signals: SignalQueue
   ) throws -> End {
-    let view = try store.view(of: plan.image.config.diffIDs)
-    let spec = try plan.spec(request, folder: folder, lowers: lowers, view: view)
+    let spec = try plan.spec(request, folder: folder, lowers: root.lowers, view: root.view)
     let launcher = try SandboxLauncher(stateDirectory: store.root + "/sandbox")
     let streams = try ForegroundStreams(request)
     let process = try launcher.launch(spec, stdio: streams.takeStdio())

@@ -11,6 +11,8 @@ public struct IndexLayer: LayerView {
   public let hasImpliedDirectories: Bool
   /// The tars in the order of the index's device table.
   private let tars: [LazyFile]
+  /// Their paths.
+  public var tarPaths: [String] { tars.map(\.path) }
 
   /// `tars` are paths, opened when data are read. Throws a `Failure` if they are not as many and as large as the index
   /// says.
@@ -97,7 +99,7 @@ public struct IndexLayer: LayerView {
 
 /// A file that is opened when it is first needed.
 private final class LazyFile: Sendable {
-  private let path: String
+  let path: String
   private let file = Mutex<OpenFile?>(nil)
 
   init(_ path: String) { self.path = path }

@@ -20,6 +20,16 @@ extension Store {
     return out
   }
 
+  /// What a container on the layers `diffIDs` (lowest first) needs: the lowers of its overlay, topmost first, and the view
+  /// of them. Where layers are mounted from indexes the whole stack has one, made on the first call.
+  public func root(of diffIDs: [Digest]) throws -> (lowers: [ProcessSpec.LowerLayer], view: MergedTree) {
+    let form = try layerForm()
+    if form != .tree, diffIDs.count > 1, let (index, layer) = try knownStack(distinct(diffIDs).map { diffIDs[$0] }) {
+      return ([.erofs(index: index, devices: layer.tarPaths, loop: form == .loop)], MergedTree([layer]))
+    }
+    return (try lowers(of: diffIDs, merged: true), try view(of: diffIDs))
+  }
+
   /// How many consecutive layers of a deep stack become one index.
   static let groupSize = 16
 

@@ -28,6 +28,14 @@ extension Store {
     return path
   }
 
+  /// The sound index of the whole stack `diffIDs`, topmost first, with its path, if it was made before.
+  func knownStack(_ diffIDs: [Digest]) throws -> (path: String, layer: IndexLayer)? {
+    let path = paths.stackIndex(Store.identity(diffIDs, isBottom: true))
+    guard let index = try soundIndex(path) else { return nil }
+    guard let layer = try? IndexLayer(index, tars: diffIDs.reversed().map { paths.tar($0) }) else { return nil }
+    return (path, layer)
+  }
+
   /// Removes the merged indexes that have one of `diffIDs` in them. Called when the layers go.
   func removeStacks(with diffIDs: Set<Digest>) throws {
     if diffIDs.isEmpty { return }
