@@ -12,6 +12,11 @@ public enum ErofsMount {
   /// lies on a file system that can't carry a mount, `notPermitted` without the privilege.
   public static func open(index: String, devices: [String]) throws -> OpenFile {
     try verify(index: index, devices: devices)
+    return try mount(index, devices: devices)
+  }
+
+  /// As `open`, of files or of block devices that stand for them, and without looking into them first.
+  public static func mount(_ index: String, devices: [String]) throws -> OpenFile {
     let action = "mount index \(index)"
     let context = OpenFile(
       owning: try check(action) { stave_fsopen("erofs", UInt32(FSOPEN_CLOEXEC)) }, path: "erofs")

@@ -66,6 +66,13 @@ extension Store {
       try tryMount { index, tar in try ErofsMount.open(index: index, devices: [tar]) }
       return .file
     } catch is SystemError {}
+    do {
+      try tryMount { index, tar in
+        let loops = (try LoopDevice(attaching: index), try LoopDevice(attaching: tar))
+        return try withExtendedLifetime(loops) { try ErofsMount.mount(loops.0.path, devices: [loops.1.path]) }
+      }
+      return .loop
+    } catch is SystemError {}
     return .tree
   }
 
