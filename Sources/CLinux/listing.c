@@ -92,6 +92,17 @@ int stave_list(int fd, struct stave_listing *l) {
             if (add(fd, d->d_name, l)) return -1;
         }
     }
+    // Many are kept: no more room than is used.
+    struct stave_entry *fit = l->count ? realloc(l->entries, l->count * sizeof *fit) : NULL;
+    if (fit) {
+        l->entries = fit;
+        l->capacity = l->count;
+    }
+    char *text = l->text_count ? realloc(l->text, l->text_count) : NULL;
+    if (text) {
+        l->text = text;
+        l->text_capacity = l->text_count;
+    }
     qsort_r(l->entries, l->count, sizeof *l->entries, compare, l->text);
     return 0;
 }

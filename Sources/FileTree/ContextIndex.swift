@@ -24,7 +24,7 @@ public final class ContextIndex: Sendable {
   /// Entries that no build asked for are kept for this many savings.
   static let patience: UInt32 = 8
   /// So many new entries are held in memory before they are merged into the file.
-  static let batch = 200_000
+  static let batch = 131_072
 
   private struct State {
     var table: IndexTable
@@ -72,7 +72,7 @@ public final class ContextIndex: Sendable {
       do {
         // Another build may have replaced the file meanwhile: what it learned is kept.
         let file = try OpenFile(name, .create, permissions: 0o600)
-        try state.table.merged(with: IndexTable(path), state.learned, into: file)
+        try state.table.merged(with: state.table.isStill(path) ? nil : IndexTable(path), state.learned, into: file)
         try HostPath.rename(name, to: path)
       } catch {
         try? HostPath.removeFile(name)

@@ -20,7 +20,7 @@ struct CopyWork: Sendable {
 
   /// The bytes of the members.
   func assemble() throws -> TarWriter.Assembled {
-    var out = TarWriter.Assembled(bytes: TarBuffer(capacity: 720_896))
+    var out = TarWriter.Assembled(bytes: TarBuffer(capacity: TarBuffer.pieceCapacity))
     for item: Item in items {
       switch item {
       case .member(let member): try add(member, to: &out)

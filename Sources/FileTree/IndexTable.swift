@@ -47,6 +47,7 @@ final class IndexTable: Sendable {
   private static let slotSize = 56
 
   private let map: MappedFile?
+  private let inode: UInt64
   private let range: UInt64
   private let count: Int
   private let epoch: UInt32
@@ -55,7 +56,7 @@ final class IndexTable: Sendable {
 
   /// Maps the file `path`; a table without slots if it can't be used.
   init(_ path: String) {
-    if let map = try? MappedFile(OpenFile(path)), map.bytes.count >= IndexTable.headerSize,
+    if let file = try? OpenFile(path), let map = try? MappedFile(file), map.bytes.count >= IndexTable.headerSize,
       map.bytes.prefix(16).elementsEqual(IndexTable.magic)
     {
       let range = map.bytes.load(fromByteOffset: 16, as: UInt64.self)
@@ -63,6 +64,7 @@ final class IndexTable: Sendable {
       let room = (map.bytes.count - IndexTable.headerSize) / IndexTable.slotSize
       if slots <= UInt64(room), range <= slots {
         self.map = map
+        inode = (try? file.status().inode) ?? 0
         self.range = range
         count = Int(slots)
         epoch = UInt32(truncatingIfNeeded: map.bytes.load(fromByteOffset: 32, as: UInt64.self))
@@ -71,6 +73,7 @@ final class IndexTable: Sendable {
       }
     }
     map = nil
+    inode = 0
     range = 0
     count = 0
     epoch = 0
@@ -118,34 +121,42 @@ final class IndexTable: Sendable {
     return slot
   }
 
-  /// Writes the table of `current` (this one, or what another build made of it since), and of `new`, which is sorted by
+  /// Whether `path` names the file of this table: no other build has replaced it.
+  func isStill(_ path: String) -> Bool {
+    guard map != nil, let status = try? HostPath.status(path) else { return false }
+    return status.inode == inode
+  }
+
+  /// Writes the table of `later` (what another build made of this one, if that is so), and of `new`, which is sorted by
   /// hash, into `file`.
-  func merged(with current: IndexTable, _ new: [Slot], into file: OpenFile) throws {
+  func merged(with later: IndexTable?, _ new: [Slot], into file: OpenFile) throws {
+    let current = later ?? self
     let epoch = max(self.epoch, current.epoch) &+ 1
-    let old = current.liveSlots(usedIn: self, epoch)
-    let range = UInt64(old.count + new.count) * 5 / 4 + 16
+    var live = 0
+    for index in 0..<current.count where current.isLive(index, usedIn: self, epoch) { live += 1 }
+    let range = UInt64(live + new.count) * 5 / 4 + 16
     let output = Output(file, range: range)
     var at = 0
     for var slot: Slot in new {
-      while at < old.count, current.slotHash(old[at]) < slot.hash {
-        try output.add(current.kept(old[at], usedIn: self, epoch))
+      while at < current.count, current.slotHash(at) < slot.hash {
+        if current.isLive(at, usedIn: self, epoch) { try output.add(current.kept(at, usedIn: self, epoch)) }
         at += 1
       }
       // What is known anew takes the place of what was.
-      while at < old.count, current.slotHash(old[at]) == slot.hash { at += 1 }
+      while at < current.count, current.slotHash(at) == slot.hash { at += 1 }
       slot.epoch = epoch
       try output.add(slot)
     }
-    for index: Int in old[at...] { try output.add(current.kept(index, usedIn: self, epoch)) }
+    for index in at..<max(at, current.count) where current.isLive(index, usedIn: self, epoch) {
+      try output.add(current.kept(index, usedIn: self, epoch))
+    }
     try output.finish(IndexTable.magic, epoch: epoch)
   }
 
-  /// The slots that are worth keeping, in their order.
-  private func liveSlots(usedIn user: IndexTable, _ epoch: UInt32) -> [Int] {
-    (0..<count).filter { index in
-      let slot = slot(index)
-      return slot.hash != 0 && (user.isUsed(slot.hash) || epoch &- slot.epoch <= ContextIndex.patience)
-    }
+  /// Whether the slot is worth keeping.
+  private func isLive(_ index: Int, usedIn user: IndexTable, _ epoch: UInt32) -> Bool {
+    let slot = slot(index)
+    return slot.hash != 0 && (epoch &- slot.epoch <= ContextIndex.patience || user.isUsed(slot.hash))
   }
 
   private func kept(_ index: Int, usedIn user: IndexTable, _ epoch: UInt32) -> Slot {

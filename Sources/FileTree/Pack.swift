@@ -148,7 +148,7 @@ private struct UpperWork: Sendable {
   let latest: Timestamp?
 
   func assemble() throws -> TarWriter.Assembled {
-    var out = TarWriter.Assembled(bytes: TarBuffer(capacity: 720_896))
+    var out = TarWriter.Assembled(bytes: TarBuffer(capacity: TarBuffer.pieceCapacity))
     for item: Item in items {
       switch item {
       case .whiteout(let path): try out.begin(TarEntry(path: path, kind: .regular, mode: 0))

@@ -1,5 +1,6 @@
 internal import Core
 internal import Linux
+internal import Synchronization
 
 /// Bytes of an archive as they are put together, in one growing block of memory.
 final class TarBuffer: @unchecked Sendable {
@@ -7,12 +8,18 @@ final class TarBuffer: @unchecked Sendable {
   private(set) var capacity: Int
   private(set) var count = 0
 
+  /// A piece of an archive: its size and a little more for what is put in front.
+  static let pieceCapacity = SpareBlocks.size
+
   init(capacity: Int) {
     self.capacity = max(capacity, 1024)
-    base = .allocate(byteCount: self.capacity, alignment: 16)
+    base = TarBuffer.spare.take(self.capacity) ?? .allocate(byteCount: self.capacity, alignment: 16)
   }
 
-  deinit { base.deallocate() }
+  deinit { if !TarBuffer.spare.give(base, capacity) { base.deallocate() } }
+
+  /// Blocks that were of use: they go from thread to thread, which the allocator serves badly.
+  private static let spare = SpareBlocks()
 
   /// All bytes so far; valid until the buffer changes.
   var bytes: UnsafeRawBufferPointer { UnsafeRawBufferPointer(start: base, count: count) }
@@ -49,6 +56,30 @@ final class TarBuffer: @unchecked Sendable {
     base.deallocate()
     base = larger
     capacity = size
+  }
+}
+
+/// A few blocks of memory of one size, for buffers that come and go.
+private final class SpareBlocks: Sendable {
+  static let size = 720_896
+  private static let most = 8
+
+  private struct Blocks: @unchecked Sendable {
+    var free: [UnsafeMutableRawPointer] = []
+  }
+  private let blocks = Mutex(Blocks())
+
+  func take(_ size: Int) -> UnsafeMutableRawPointer? {
+    size == SpareBlocks.size ? blocks.withLock { $0.free.popLast() } : nil
+  }
+
+  /// Keeps a block; false if it is not wanted.
+  func give(_ block: UnsafeMutableRawPointer, _ size: Int) -> Bool {
+    blocks.withLock { blocks in
+      guard size == SpareBlocks.size, blocks.free.count < SpareBlocks.most else { return false }
+      blocks.free.append(block)
+      return true
+    }
   }
 }
 

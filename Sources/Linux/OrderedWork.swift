@@ -10,7 +10,7 @@ public enum OrderedWork {
 
   /// Does all jobs that `next` gives, until it gives nil, by `work` on up to `width` threads, and hands the results to
   /// `take` on this thread, in the order of the jobs. `next` is called by one thread at a time. Where the caller waits
-  /// for results, since files come from the disk, up to 16 threads work. No more than `window` results (and as many as
+  /// for results while files come from the disk, up to 16 threads work. No more than `window` results (and as many as
   /// there are threads) are held.
   ///
   /// Throws the first error, in the order of the jobs, and `CancellationError` if the task is cancelled.
@@ -45,6 +45,7 @@ public enum OrderedWork {
     private var isStopped = false
     /// Whether `next` is being called.
     private var isAsking = false
+    private var blocksRead = 0
 
     init(
       window: Int, next: @escaping () throws -> Job?, work: @escaping @Sendable (Job) throws -> Output
@@ -71,6 +72,7 @@ public enum OrderedWork {
 
     func start(_ count: Int) {
       pthread_mutex_lock(mutex)
+      _ = hasReadFromDisk()
       for _ in 0..<count { startThread() }
       pthread_mutex_unlock(mutex)
     }
@@ -102,7 +104,7 @@ public enum OrderedWork {
         if isAtEnd, taken == begun { return nil }
         // The system has no threads: this one does the work.
         if threads.isEmpty { return try alone() }
-        if !wait(), threads.count < OrderedWork.mostThreads, !isAtEnd { startThread() }
+        if !wait(), threads.count < OrderedWork.mostThreads, !isAtEnd, hasReadFromDisk() { startThread() }
       }
     }
 
@@ -110,6 +112,15 @@ public enum OrderedWork {
     private func alone() throws -> Output? {
       guard let job = try next() else { return nil }
       return try work(job)
+    }
+
+    /// Whether the process has waited for bytes of a disk since this was asked last: on a machine that is merely busy
+    /// more threads are of no use.
+    private func hasReadFromDisk() -> Bool {
+      var usage = rusage()
+      getrusage(RUSAGE_SELF, &usage)
+      defer { blocksRead = usage.ru_inblock }
+      return usage.ru_inblock > blocksRead
     }
 
     /// Waits for a result; false if that takes long.
