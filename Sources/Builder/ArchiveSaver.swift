@@ -15,9 +15,10 @@ extension ImageArchive {
   ///
   /// An image gets the names by which it was asked for, none where that was its ID. `compression` of the layers is
   /// `none`, `gzip` or `zstd`; nil leaves them as their manifests have them in OCI archives, and plain in
-  /// docker-archives.
+  /// docker-archives. `level` is the compression's, 0 ... 9 for gzip, 1 ... 19 for zstd.
   public static func save(
-    _ names: [String], from store: Store, format: Format, to place: Place, compression: String? = nil
+    _ names: [String], from store: Store, format: Format, to place: Place, compression: String? = nil,
+    level: Int? = nil
   ) throws {
     let wanted = try compression.map { text in
       guard let compression = Compression(rawValue: text) else {
@@ -28,18 +29,22 @@ extension ImageArchive {
       }
       return compression
     }
+    if level != nil, wanted == nil || wanted == Compression.none {
+      throw Failure("save \(place.name)", "a level needs gzip or zstd compression", exitCode: 125)
+    }
+    let saver = ArchiveSaver(store: store, compression: wanted, level: level)
     let lease = try store.lease()
     defer { lease.release() }
     let images = try select(names, from: store)
     switch (place, format) {
-    case (.path(let path), .ociDirectory): try save(images, from: store, compression: wanted, toDirectory: path)
+    case (.path(let path), .ociDirectory): try save(images, from: saver, toDirectory: path)
     case (.file(let file), .ociDirectory):
       throw Failure("save \(file.path)", "an OCI layout directory needs a path", hint: "name it with -o", exitCode: 125)
-    case (.file(let file), _): try write(images, from: store, format, wanted, to: file)
+    case (.file(let file), _): try write(images, from: saver, format, to: file)
     case (.path(let path), _):
       let temporary = "\(path).\(Machine.processID).tmp"
       do {
-        try write(images, from: store, format, wanted, to: OpenFile(temporary, .create))
+        try write(images, from: saver, format, to: OpenFile(temporary, .create))
         try HostPath.rename(temporary, to: path)
       } catch {
         try? HostPath.removeFile(temporary)
@@ -64,10 +69,9 @@ extension ImageArchive {
   }
 
   private static func write(
-    _ images: [Selection], from store: Store, _ format: Format, _ compression: Compression?, to file: OpenFile
+    _ images: [Selection], from saver: ArchiveSaver, _ format: Format, to file: OpenFile
   ) throws {
     let tar = TarWriter(file)
-    let saver = ArchiveSaver(store: store, compression: compression)
     if format == .dockerArchive {
       try saver.writeDocker(images, TarOutput(tar))
     } else {
@@ -77,14 +81,14 @@ extension ImageArchive {
   }
 
   private static func save(
-    _ images: [Selection], from store: Store, compression: Compression?, toDirectory path: String
+    _ images: [Selection], from saver: ArchiveSaver, toDirectory path: String
   ) throws {
     if let there = try HostPath.status(path) {
       guard there.kind == .directory, try Directory(path).entries().isEmpty else {
         throw Failure("save \(path)", "it exists and is not an empty directory")
       }
     }
-    try ArchiveSaver(store: store, compression: compression).writeOCI(images, DirectoryOutput(path))
+    try saver.writeOCI(images, DirectoryOutput(path))
   }
 }
 
@@ -136,6 +140,7 @@ private struct DirectoryOutput: ArchiveOutput {
 struct ArchiveSaver {
   let store: Store
   let compression: Compression?
+  let level: Int?
 
   /// A layer's blob: its descriptor, and the file that has it.
   private struct Blob {
@@ -229,7 +234,7 @@ struct ArchiveSaver {
   /// The blob of the layer in the wanted form: `stored` if that is nil or the form it has, else made in a temporary
   /// file without a name.
   private func layer(_ diffID: Digest, _ stored: Descriptor?, _ wanted: Compression?) throws -> Blob {
-    if let stored, wanted == nil || stored.mediaType == mediaType(wanted) {
+    if let stored, wanted == nil || (level == nil && stored.mediaType == mediaType(wanted)) {
       return Blob(descriptor: stored, file: try store.openBlob(stored.digest))
     }
     let tar = try OpenFile(store.tarPath(diffID))
@@ -241,7 +246,7 @@ struct ArchiveSaver {
     let file = try OpenFile(path, .createNew)
     try HostPath.removeFile(path)
     let sink = HashingSink(file)
-    let compressor = try Compressor(wanted, into: sink)
+    let compressor = try Compressor(wanted, into: sink, level: level)
     try FileSource(tar).copy(to: compressor)
     try compressor.finish()
     let descriptor = Descriptor(mediaType: mediaType(wanted), digest: sink.digest, size: sink.size)

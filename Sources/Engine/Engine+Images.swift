@@ -88,12 +88,15 @@ extension Engine {
     }
   }
 
-  /// Writes images as an archive. `compression` is `none`, `gzip`, `zstd`, or nil for layers as they are stored.
-  public func save(_ names: [String], to: ArchiveLocation, format: ArchiveFormat, compression: String?) async throws {
+  /// Writes images as an archive. `compression` is `none`, `gzip`, `zstd`, or nil for layers as they are stored; with
+  /// `level`, 0 ... 9 for gzip and 1 ... 19 for zstd, layers are compressed anew.
+  public func save(
+    _ names: [String], to: ArchiveLocation, format: ArchiveFormat, compression: String?, level: Int? = nil
+  ) async throws {
     try await withStore { store in
       try ImageArchive.save(
         names, from: store, format: ImageArchive.Format(format), to: Engine.place(to, 1, "standard output"),
-        compression: compression)
+        compression: compression, level: level)
     }
   }
 

@@ -118,7 +118,7 @@ public enum OrderedWork {
     /// more threads are of no use.
     private func hasReadFromDisk() -> Bool {
       var usage = rusage()
-      getrusage(RUSAGE_SELF, &usage)
+      getrusage(Int32(RUSAGE_SELF.rawValue), &usage)
       defer { blocksRead = usage.ru_inblock }
       return usage.ru_inblock > blocksRead
     }

@@ -40,8 +40,8 @@ struct ArchivePeersTests {
     return store
   }
 
-  @Test(arguments: ["none", "gzip", "zstd"])
-  func skopeoReadsWhatIsSaved(compression: String) throws {
+  @Test(arguments: [("none", nil), ("gzip", nil), ("gzip", 1), ("gzip", 9), ("zstd", nil), ("zstd", 7)])
+  func skopeoReadsWhatIsSaved(compression: String, level: Int?) throws {
     let directory = try HostPath.makeTemporaryDirectory("/tmp/stave-peers-test-")
     defer { try? HostPath.removeTree(directory) }
     let store = try makeStore(directory)
@@ -49,7 +49,7 @@ struct ArchivePeersTests {
     for format in ImageArchive.Format.allCases {
       let path = "\(directory)/\(format.rawValue)"
       try ImageArchive.save(
-        ["test/web:1"], from: store, format: format, to: .path(path), compression: compression)
+        ["test/web:1"], from: store, format: format, to: .path(path), compression: compression, level: level)
       let transport = format == .ociDirectory ? "oci" : format.rawValue
       let inspected = try shell("skopeo inspect --config \(transport):\(path)")
       #expect(inspected.code == 0, "\(inspected.output)")

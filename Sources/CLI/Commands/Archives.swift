@@ -37,6 +37,7 @@ extension Command {
         Flag(
           "compression", .string, "Compress layers (default: none)", choices: ["none", "gzip", "zstd"],
           placeholder: "method"),
+        Flag("compression-level", .int, "How hard to compress: gzip 0-9, zstd 1-19", placeholder: "level"),
         Flag(
           "format", .string, "The form of the archive (default: docker-archive)",
           choices: ArchiveFormat.allCases.map(\.rawValue), placeholder: "form"),
@@ -56,7 +57,8 @@ extension Command {
       }
       try await interruptible {
         try await call.engine.save(
-          call.arguments, to: target, format: format, compression: call.string("compression"))
+          call.arguments, to: target, format: format, compression: call.string("compression"),
+          level: call.int("compression-level"))
       }
       return 0
     }
