@@ -41,6 +41,8 @@ struct CopyStep: Sendable {
 
   func run(_ inputs: [LayerStack], keys: StepKeys) throws -> Executed<LayerStack> {
     let started = Machine.now()
+    // All digests of the context are made by now: what was learned for them need not be held any longer.
+    executor.context.saveIndex()
     let base = try executor.view(inputs[0])
     var selection = selection(
       try copy.sources.map { source in

@@ -47,7 +47,7 @@ final class ContentDigester: @unchecked Sendable {
     self.index = index
     self.store = store
     self.width = width
-    scratch = Scratch(width)
+    scratch = Scratch(max(width, JobStack<Job>.mostThreads))
   }
 
   /// Adds the digest of all that is `selected` to `hasher`. Throws a `Failure` if a file changes meanwhile, and
@@ -131,7 +131,7 @@ final class ContentDigester: @unchecked Sendable {
     var indices: [Int]
   }
 
-  /// A file that is hashed in pieces.
+  /// A file that is not read whole: it is hashed in pieces, maybe one.
   private final class LargeFile: @unchecked Sendable {
     let directory: Directory
     let position: Int
@@ -214,13 +214,13 @@ final class ContentDigester: @unchecked Sendable {
     guard let listing = directory.listing else { return }
     for index: Int in files.indices {
       let size = listing.size(index)
-      if size > ContentDigester.pieceSize {
+      if size > ContentStore.largestFile {
         try split(directory, listing, index, stack)
         continue
       }
       let count = Int(size)
       // One byte more than is wanted tells whether there is more.
-      let kept = size <= ContentStore.largestFile && files.open != nil ? store?.reserve(count + 1) : nil
+      let kept = files.open != nil ? store?.reserve(count + 1) : nil
       let buffer = UnsafeMutableRawBufferPointer(start: kept ?? scratch.buffer(thread), count: count + 1)
       var hasCapability = false
       if let host = listing.host, let open = files.open {
@@ -284,9 +284,13 @@ final class ContentDigester: @unchecked Sendable {
     let digest = hasher.rawDigest()
     file.pieces.withLock { $0[piece] = digest }
     guard file.pending.subtract(1, ordering: .acquiringAndReleasing).newValue == 0 else { return }
-    var all = Array("stave pieces\n".utf8)
-    for digest: RawDigest in file.pieces.withLock({ $0 }) { digest.append(to: &all) }
-    let whole = RawDigest(hashing: all)
+    let pieces = file.pieces.withLock { $0 }
+    var whole = digest
+    if pieces.count > 1 {
+      var all = Array("stave pieces\n".utf8)
+      for digest: RawDigest in pieces { digest.append(to: &all) }
+      whole = RawDigest(hashing: all)
+    }
     guard let listing = file.directory.listing else { return }
     listing.setContent(file.position, TreeListing.Content(digest: whole, isKnown: true))
     remember(listing, file.position, whole, file.hasCapability)
@@ -377,7 +381,7 @@ final class ContentDigester: @unchecked Sendable {
 
     func buffer(_ thread: Int) -> UnsafeMutableRawPointer {
       if let there = buffers[thread] { return there }
-      let new = UnsafeMutableRawPointer.allocate(byteCount: Int(ContentDigester.pieceSize) + 1, alignment: 4096)
+      let new = UnsafeMutableRawPointer.allocate(byteCount: Int(ContentStore.largestFile) + 1, alignment: 4096)
       buffers[thread] = new
       return new
     }

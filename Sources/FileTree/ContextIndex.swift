@@ -5,9 +5,10 @@ internal import Synchronization
 /// What the contents of a directory's files were, kept in a file from one build to the next, so that what has not
 /// changed is not read again.
 ///
-/// A file is known by device, inode, size and both times. One that was changed less than two seconds before it was looked
-/// at is not remembered, as in git's index: a further change might leave its times as they are. The file is a cache: what
-/// can't be read counts as empty, and an entry that does not fit its own checksum as none. Its form is `IndexTable`.
+/// A file is known by device, inode, size and both times. One that was changed less than two seconds before it was
+/// looked at is not remembered, as in git's index: a further change might leave its times as they are. The file is a
+/// cache: what can't be read counts as empty, and an entry that does not fit its own checksum as none. Its form is
+/// `IndexTable`.
 public final class ContextIndex: Sendable {
   /// What is known of a file.
   public struct Known: Sendable, Equatable {

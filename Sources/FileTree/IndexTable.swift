@@ -172,7 +172,8 @@ final class IndexTable: Sendable {
   }
 
   static func mix(_ state: UInt64, _ value: UInt64) -> UInt64 {
-    let (high, low) = (state ^ value ^ 0xa076_1d64_78bd_642f).multipliedFullWidth(by: 0xe703_7ed1_a0b4_28db ^ state << 1)
+    let factor = 0xe703_7ed1_a0b4_28db ^ state << 1
+    let (high, low) = (state ^ value ^ 0xa076_1d64_78bd_642f).multipliedFullWidth(by: factor)
     return (high ^ low) &+ value.byteSwapped &* 0x9e37_79b9_7f4a_7c15
   }
 

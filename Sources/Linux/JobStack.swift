@@ -12,10 +12,17 @@ public final class JobStack<Job: Sendable>: @unchecked Sendable {
   private var idle = 0
   private var threads: [Thread] = []
   private var failure: (any Error)?
+  private var reads = DiskReads()
 
-  /// Does `first` and all jobs that come of it, on up to `width` threads, this one among them: `body` gets a job, the
-  /// number of the thread (0 ..< `width`), and the stack for more. Returns when all are done. Throws the first error,
-  /// and `CancellationError` if the task is cancelled; then the jobs that are left are dropped.
+  /// More threads than processors are of use only while they wait for the disk.
+  public static var mostThreads: Int { 16 }
+  /// A job that takes longer than this may wait for the disk, in nanoseconds.
+  private static var patience: Int64 { 3_000_000 }
+
+  /// Does `first` and all jobs that come of it, on up to `width` threads, this one among them, or where they wait for
+  /// the disk on up to 16: `body` gets a job, the number of the thread (from 0), and the stack for more. Returns when
+  /// all are done. Throws the first error, and `CancellationError` if the task is cancelled; then the jobs that are left
+  /// are dropped.
   public static func run(
     _ first: [Job], width: Int, _ body: @escaping @Sendable (Job, Int, JobStack<Job>) throws -> Void
   ) throws {
@@ -66,6 +73,10 @@ public final class JobStack<Job: Sendable>: @unchecked Sendable {
 
   private func work(_ number: Int, isCaller: Bool) {
     while let job = take() {
+      let started = Machine.monotonicNanoseconds()
+      defer {
+        if Machine.monotonicNanoseconds() - started > JobStack.patience { widen() }
+      }
       do {
         // Only the caller's thread belongs to a task.
         if isCaller { try Task.checkCancellation() }
@@ -75,6 +86,16 @@ public final class JobStack<Job: Sendable>: @unchecked Sendable {
         finish(error)
       }
     }
+  }
+
+  /// One thread more, if there is work for it and the disk is what is waited for.
+  private func widen() {
+    pthread_mutex_lock(mutex)
+    defer { pthread_mutex_unlock(mutex) }
+    guard threads.count + 1 < JobStack.mostThreads, width > 1, idle == 0, jobs.count > 1, reads.haveGrown() else {
+      return
+    }
+    _ = startThread(threads.count + 1)
   }
 
   private func take() -> Job? {

@@ -45,7 +45,7 @@ public enum OrderedWork {
     private var isStopped = false
     /// Whether `next` is being called.
     private var isAsking = false
-    private var blocksRead = 0
+    private var reads = DiskReads()
 
     init(
       window: Int, next: @escaping () throws -> Job?, work: @escaping @Sendable (Job) throws -> Output
@@ -72,7 +72,6 @@ public enum OrderedWork {
 
     func start(_ count: Int) {
       pthread_mutex_lock(mutex)
-      _ = hasReadFromDisk()
       for _ in 0..<count { startThread() }
       pthread_mutex_unlock(mutex)
     }
@@ -104,7 +103,7 @@ public enum OrderedWork {
         if isAtEnd, taken == begun { return nil }
         // The system has no threads: this one does the work.
         if threads.isEmpty { return try alone() }
-        if !wait(), threads.count < OrderedWork.mostThreads, !isAtEnd, hasReadFromDisk() { startThread() }
+        if !wait(), threads.count < OrderedWork.mostThreads, !isAtEnd, reads.haveGrown() { startThread() }
       }
     }
 
@@ -112,15 +111,6 @@ public enum OrderedWork {
     private func alone() throws -> Output? {
       guard let job = try next() else { return nil }
       return try work(job)
-    }
-
-    /// Whether the process has waited for bytes of a disk since this was asked last: on a machine that is merely busy
-    /// more threads are of no use.
-    private func hasReadFromDisk() -> Bool {
-      var usage = rusage()
-      getrusage(Int32(RUSAGE_SELF.rawValue), &usage)
-      defer { blocksRead = usage.ru_inblock }
-      return usage.ru_inblock > blocksRead
     }
 
     /// Waits for a result; false if that takes long.
