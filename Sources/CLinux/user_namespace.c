@@ -150,6 +150,13 @@ int stave_enter_user_namespace(const struct stave_id_map_writer *uids, const str
     return 0;
 }
 
+static int wait_for(pid_t pid) {
+    int status = 0;
+    while (waitpid(pid, &status, 0) < 0)
+        if (errno != EINTR) return errno;
+    return WIFEXITED(status) ? WEXITSTATUS(status) : EPERM;
+}
+
 int stave_probe_user_namespace(void) {
     pid_t pid = fork();
     if (pid < 0) return errno;
@@ -157,10 +164,30 @@ int stave_probe_user_namespace(void) {
         if (unshare(CLONE_NEWUSER | CLONE_NEWNS) < 0) _exit(errno);
         _exit(mount(NULL, "/", NULL, MS_REC | MS_PRIVATE, NULL) < 0 ? errno : 0);
     }
-    int status = 0;
-    while (waitpid(pid, &status, 0) < 0)
-        if (errno != EINTR) return errno;
-    return WIFEXITED(status) ? WEXITSTATUS(status) : EPERM;
+    return wait_for(pid);
+}
+
+static int try_proc(void) {
+    if (mount(NULL, "/", NULL, MS_REC | MS_PRIVATE, NULL) < 0) return errno;
+    return mount("proc", "/proc", "proc", MS_NOSUID | MS_NODEV | MS_NOEXEC, NULL) < 0 ? errno : 0;
+}
+
+// Children make system calls only: the process has other threads.
+int stave_probe_container(int *step) {
+    enum { no_namespaces = 128 };
+    *step = 1;
+    pid_t pid = fork();
+    if (pid < 0) return errno;
+    if (pid == 0) {
+        if (unshare(CLONE_NEWNS | CLONE_NEWPID) < 0) _exit(no_namespaces | errno);
+        pid_t first = fork();
+        if (first == 0) _exit(try_proc() & 127);
+        _exit(first < 0 ? no_namespaces | errno : wait_for(first));
+    }
+    int code = wait_for(pid);
+    if (code & no_namespaces) return code & 127;
+    *step = 2;
+    return code;
 }
 
 uint64_t stave_effective_capabilities(void) {

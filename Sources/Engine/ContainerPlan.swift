@@ -188,6 +188,9 @@ struct ContainerPlan: Sendable {
     for option in request.securityOptions {
       switch option {
       case "no-new-privileges", "no-new-privileges=true", "no-new-privileges:true": spec.noNewPrivileges = true
+      case "systempaths=unconfined", "systempaths:unconfined":
+        spec.maskedPaths = []
+        spec.readonlyPaths = []
       case "seccomp=unconfined", "seccomp:unconfined": spec.seccomp = .unconfined
       default: throw Failure.notSupportedYet("run --security-opt \(option)")
       }

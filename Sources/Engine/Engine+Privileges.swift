@@ -5,32 +5,34 @@ extension Engine {
   /// What `info` says of the powers that this process has on this machine, and how to get those it lacks.
   static func privileges() -> [InfoEntry] {
     let facts = UserNamespace.facts
-    var out = [InfoEntry(name: "Rootless", value: form(facts))]
-    if let entered = UserNamespace.entered {
-      if let reason = entered.reason {
-        out.append(InfoEntry(name: " Missing", value: reason))
-      }
+    let entered = UserNamespace.entered
+    var out = [InfoEntry(name: "Rootless", value: form(entered))]
+    let fault = entered?.form == UserNamespace.Form.none ? entered?.reason : UserNamespace.containerFault()
+    out.append(InfoEntry(name: " RUN and Containers", value: fault ?? "yes"))
+    if let entered {
+      if let reason = entered.reason, reason != fault { out.append(InfoEntry(name: " Missing", value: reason)) }
       if let hint = entered.hint { out.append(InfoEntry(name: " Hint", value: hint)) }
-      for tool in [facts.userTool, facts.groupTool] {
-        out.append(InfoEntry(name: " \(tool.name)", value: tool.path ?? "not installed"))
+      if entered.uid != 0 {
+        for tool in [facts.userTool, facts.groupTool] {
+          out.append(InfoEntry(name: " \(tool.name)", value: tool.path ?? "not installed"))
+        }
+        out.append(InfoEntry(name: " Subordinate User IDs", value: text(facts.userRanges)))
+        out.append(InfoEntry(name: " Subordinate Group IDs", value: text(facts.groupRanges)))
       }
-      out.append(InfoEntry(name: " Subordinate User IDs", value: text(facts.userRanges)))
-      out.append(InfoEntry(name: " Subordinate Group IDs", value: text(facts.groupRanges)))
     }
     for (name, value) in facts.switches { out.append(InfoEntry(name: " \(name)", value: value)) }
     return out
   }
 
-  private static func form(_ facts: RootlessFacts) -> String {
-    guard let entered = UserNamespace.entered else {
-      return UserNamespace.isInitial ? "no" : "no, but root of a user namespace only"
-    }
+  private static func form(_ entered: UserNamespace.Entered?) -> String {
+    guard let entered else { return UserNamespace.isInitial ? "no" : "no, but root of a user namespace only" }
+    let who = entered.uid == 0 ? "root without CAP_SYS_ADMIN, as in a container" : "yes"
     switch entered.form {
     case .mapped:
       let ids = UserNamespace.userIDs.reduce(UInt64(0)) { $0 + UInt64($1.count) }
-      return "yes, \(ids) ids are mapped"
-    case .single: return "yes, with a single id: steps that need another user or owner fail"
-    case .none: return "yes, without a user namespace: only steps without RUN can be built"
+      return "\(who), in a user namespace with \(ids) ids"
+    case .single: return "\(who), in a user namespace with a single id: steps that need another user or owner fail"
+    case .none: return "\(who), without a user namespace: only what needs no RUN can be built"
     }
   }
 

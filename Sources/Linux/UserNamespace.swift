@@ -53,6 +53,14 @@ public enum UserNamespace {
     state.withLock { $0 = (entered, facts) }
   }
 
+  /// Why no container can be started here, `mount a new /proc: operation not permitted`; nil where one can. It is tried.
+  public static func containerFault() -> String? {
+    var step: Int32 = 0
+    let error = stave_probe_container(&step)
+    if error == 0 { return nil }
+    return (step == 1 ? "make namespaces: " : "mount a new /proc: ") + SystemError.Code(rawValue: error).text
+  }
+
   /// How the ids of this process's namespace lie in its parent's.
   public static let userIDs = idMap("/proc/self/uid_map")
   public static let groupIDs = idMap("/proc/self/gid_map")

@@ -48,6 +48,8 @@ extension SpawnOutcome.Remark {
 
   func failure(of failed: SpawnStep) -> Failure {
     guard case .execute(let arguments, _) = failed else {
+      var reason = reason
+      if case .overlayRoot(let overlay) = failed { reason = SpawnOutcome.named(reason, overlay.upper) }
       return Failure(failed.action, reason, hint: hint(failed), exitCode: 125)
     }
     let name = arguments.first ?? ""
@@ -76,8 +78,17 @@ extension SpawnOutcome.Remark {
   }
 
   private func hint(_ step: SpawnStep) -> String? {
-    guard case .erofs(_, _, loop: false)? = step.lower?.layer, error == .notBlockDevice else { return nil }
-    return "the kernel mounts no index from a file there: STAVE_LAYERS=loop or STAVE_LAYERS=tree works around it"
+    if case .erofs(_, _, loop: false)? = step.lower?.layer, error == .notBlockDevice {
+      return "the kernel mounts no index from a file there: STAVE_LAYERS=loop or STAVE_LAYERS=tree works around it"
+    }
+    switch step {
+    case .overlayRoot where text.contains("not supported as upperdir"):
+      return "the store lies on a file system that can't hold changes, as a container's own root: keep it on a volume"
+    case .mount(let mount) where mount.type == "proc" && error == .notPermitted && !UserNamespace.isInitial:
+      return "parts of /proc are hidden here, as in a container: start the outer one with --privileged, or with "
+        + "--security-opt systempaths=unconfined"
+    default: return nil
+    }
   }
 
   /// Without an error number, the text alone says what is wrong.
@@ -85,5 +96,13 @@ extension SpawnOutcome.Remark {
     if error.rawValue == 0 { return text }
     if text.hasPrefix("device ") { return "\(text): \(error.text)" }
     return text.isEmpty ? error.text : "\(error.text) (\(text))"
+  }
+}
+
+extension SpawnOutcome {
+  /// `text` with `path` where the kernel saw a descriptor: `/proc/self/fd/25`.
+  static func named(_ text: String, _ path: String) -> String {
+    text.split(separator: " ", omittingEmptySubsequences: false)
+      .map { $0.hasPrefix("/proc/self/fd/") ? path : String($0) }.joined(separator: " ")
   }
 }

@@ -30,6 +30,10 @@ int stave_enter_user_namespace(const struct stave_id_map_writer *uids, const str
 // 0 if a child of this process could mount in new user and mount namespaces, else its errno.
 int stave_probe_user_namespace(void);
 
+// Tries in children what every container needs: new mount and pid namespaces (`step` 1) and a new /proc (2). 0, or an
+// errno.
+int stave_probe_container(int *step);
+
 // The capabilities of the calling thread, a bit each (capabilities(7)).
 uint64_t stave_effective_capabilities(void);
 
