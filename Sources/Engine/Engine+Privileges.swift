@@ -1,5 +1,6 @@
 internal import Core
 internal import Linux
+internal import Sandbox
 
 extension Engine {
   /// What `info` says of the powers that this process has on this machine, and how to get those it lacks.
@@ -9,6 +10,11 @@ extension Engine {
     var out = [InfoEntry(name: "Rootless", value: form(entered))]
     let fault = entered?.form == UserNamespace.Form.none ? entered?.reason : UserNamespace.containerFault()
     out.append(InfoEntry(name: " RUN and Containers", value: fault ?? "yes"))
+    let controllers = ControlGroups.usable()
+    out.append(
+      InfoEntry(
+        name: " Resource Limits",
+        value: controllers.isEmpty ? "none: no control group is delegated" : controllers.joined(separator: " ")))
     if let entered {
       if let reason = entered.reason, reason != fault { out.append(InfoEntry(name: " Missing", value: reason)) }
       if let hint = entered.hint { out.append(InfoEntry(name: " Hint", value: hint)) }
@@ -19,6 +25,9 @@ extension Engine {
         out.append(InfoEntry(name: " Subordinate User IDs", value: text(facts.userRanges)))
         out.append(InfoEntry(name: " Subordinate Group IDs", value: text(facts.groupRanges)))
       }
+    }
+    if let fault, fault.contains("/proc") {
+      out.append(InfoEntry(name: " Hint", value: "start the outer container with --security-opt systempaths=unconfined"))
     }
     for (name, value) in facts.switches { out.append(InfoEntry(name: " \(name)", value: value)) }
     return out

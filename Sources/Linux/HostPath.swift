@@ -35,6 +35,9 @@ public enum HostPath {
     throw SystemError.last("set the time of \(path)")
   }
 
+  /// Whether this process may write `path` (access(2)); false where there is nothing.
+  public static func isWritable(_ path: String) -> Bool { access(path, W_OK) == 0 }
+
   /// Renames; an existing file at `new` is replaced.
   public static func rename(_ old: String, to new: String) throws {
     try check("rename \(old) to \(new)") { Glibc.rename(old, new) }

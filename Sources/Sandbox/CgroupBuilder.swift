@@ -25,7 +25,9 @@ struct CgroupBuilder {
     if hierarchies.isUnifiedOnly {
       limitUnified(resources)
     } else if hierarchies.controllers.isEmpty {
-      warnings.append("limit resources: there are no control groups here")
+      warnings.append(
+        "limit resources: " + (hierarchies.isDelegated
+          ? "no control group was delegated to this user" : "there are no control groups here"))
     } else {
       limitEach(resources)
     }
@@ -88,7 +90,9 @@ struct CgroupBuilder {
 
   private mutating func limitUnified(_ resources: ResourceLimits) {
     guard let mount = hierarchies.unified, unified != nil else {
-      warnings.append("limit resources: the control group can't be made here")
+      warnings.append(
+        "limit resources: " + (hierarchies.isDelegated
+          ? "no control group was delegated to this user" : "the control group can't be made here"))
       return
     }
     // A controller must be passed down from every directory above.

@@ -1,36 +1,116 @@
 internal import Core
 internal import Linux
 
-/// Where this machine's control groups are: one unified tree (v2), a tree for each controller (v1), or both (hybrid).
+/// Where control groups can be made: in one unified tree (v2), a tree for each controller (v1), or both (hybrid).
 struct CgroupHierarchies: Sendable, Equatable {
-  /// The mount point of cgroup2.
+  /// The directory of cgroup2 below which ours are made: its mount point, or what was delegated.
   var unified: String?
-  /// The mount point of each v1 controller.
+  /// The same of each v1 controller.
   var controllers: [String: String] = [:]
+  /// Whether the machine has the unified tree alone.
+  var isUnifiedOnly: Bool
+  /// Whether only what was delegated to this user counts.
+  private(set) var isDelegated = false
 
-  /// Reads the form of /proc/self/mountinfo (proc_pid_mountinfo(5)).
-  init(mountinfo: String) {
-    let known = ["memory", "cpu", "cpuset", "pids", "devices"]
-    for line in mountinfo.split(separator: "\n") {
+  /// One mount of the form of /proc/self/mountinfo (proc_pid_mountinfo(5)).
+  private struct Mount {
+    /// The directory of the hierarchy that is mounted, and where.
+    var root: String
+    var place: String
+    /// Nil for cgroup2.
+    var controllers: [String]?
+  }
+
+  private static let known = ["memory", "cpu", "cpuset", "pids", "devices"]
+
+  private static func mounts(_ mountinfo: String) -> [Mount] {
+    mountinfo.split(separator: "\n").compactMap { line in
       let fields = line.split(separator: " ")
-      guard let dash = fields.firstIndex(of: "-"), dash >= 6, fields.count > dash + 3 else { continue }
-      let place = String(fields[4])
+      guard let dash = fields.firstIndex(of: "-"), dash >= 6, fields.count > dash + 3 else { return nil }
+      let (root, place) = (String(fields[3]), String(fields[4]))
       switch fields[dash + 1] {
-      case "cgroup2": if unified == nil { unified = place }
+      case "cgroup2": return Mount(root: root, place: place, controllers: nil)
       case "cgroup":
-        for option in fields[dash + 3].split(separator: ",") where known.contains(String(option)) {
-          if controllers[String(option)] == nil { controllers[String(option)] = place }
-        }
-      default: break
+        let controllers = fields[dash + 3].split(separator: ",").map(String.init).filter { known.contains($0) }
+        return controllers.isEmpty ? nil : Mount(root: root, place: place, controllers: controllers)
+      default: return nil
       }
     }
   }
 
-  var isUnifiedOnly: Bool { unified != nil && controllers.isEmpty }
+  /// All hierarchies, in their mount points: for root.
+  init(mountinfo: String) {
+    for mount in Self.mounts(mountinfo) {
+      guard let names = mount.controllers else {
+        unified = unified ?? mount.place
+        continue
+      }
+      for name in names where controllers[name] == nil { controllers[name] = mount.place }
+    }
+    isUnifiedOnly = unified != nil && controllers.isEmpty
+  }
 
-  /// This machine's, as this process sees it.
+  /// What was delegated to a user (Linux, Documentation/admin-guide/cgroup-v2.rst, Delegation): of the groups that the
+  /// process is in, by the text `own` of /proc/self/cgroup, those in which `isWritable` lets it make others. In the
+  /// unified tree the group above is better, since a group with processes can't have limits for groups below.
+  init(mountinfo: String, own: String, isWritable: (String) -> Bool) {
+    self.init(mountinfo: mountinfo)
+    isDelegated = true
+    unified = nil
+    controllers = [:]
+    var groups: [(controllers: [String], path: String)] = []
+    for line in own.split(separator: "\n") {
+      let fields = line.split(separator: ":", maxSplits: 2, omittingEmptySubsequences: false)
+      guard fields.count == 3 else { continue }
+      groups.append((fields[1].split(separator: ",").map(String.init), String(fields[2])))
+    }
+    for mount in Self.mounts(mountinfo) {
+      let group = groups.first { group in
+        mount.controllers.map { !Set($0).isDisjoint(with: group.controllers) } ?? group.controllers.isEmpty
+      }
+      guard let group, let place = Self.place(group.path, in: mount) else { continue }
+      guard let names = mount.controllers else {
+        let above = place == mount.place ? place : TreePath(clamping: place).parent.absolute
+        unified = unified ?? [above, place].first { isWritable($0 + "/cgroup.procs") && isWritable($0) }
+        continue
+      }
+      guard isWritable(place + "/cgroup.procs"), isWritable(place) else { continue }
+      for name in names where controllers[name] == nil { controllers[name] = place }
+    }
+  }
+
+  /// Where the group `path` is, nil if it is not in what is mounted.
+  private static func place(_ path: String, in mount: Mount) -> String? {
+    guard path.hasPrefix("/"), !path.split(separator: "/").contains("..") else { return nil }
+    if mount.root == "/" { return path == "/" ? mount.place : mount.place + path }
+    guard path == mount.root || path.hasPrefix(mount.root + "/") else { return nil }
+    return mount.place + path.dropFirst(mount.root.count)
+  }
+
+  /// This machine's, as this process may use them.
   static func current() -> CgroupHierarchies {
-    let bytes = (try? HostPath.read("/proc/self/mountinfo", limit: 1 << 24)) ?? []
-    return CgroupHierarchies(mountinfo: String(decoding: bytes, as: UTF8.self))
+    let mountinfo = text("/proc/self/mountinfo")
+    if UserNamespace.isInitial, Machine.effectiveUserID == 0 { return CgroupHierarchies(mountinfo: mountinfo) }
+    return CgroupHierarchies(
+      mountinfo: mountinfo, own: text("/proc/self/cgroup"), isWritable: { HostPath.isWritable($0) })
+  }
+
+  private static func text(_ path: String) -> String {
+    String(decoding: (try? HostPath.read(path, limit: 1 << 24)) ?? [], as: UTF8.self)
+  }
+}
+
+/// Control groups as `info` tells of them.
+public enum ControlGroups {
+  /// The controllers that can limit what this process starts, sorted; empty where none can.
+  public static func usable() -> [String] {
+    let hierarchies = CgroupHierarchies.current()
+    var names = Set(hierarchies.controllers.keys)
+    if hierarchies.isUnifiedOnly, let unified = hierarchies.unified,
+      let bytes = try? HostPath.read(unified + "/cgroup.controllers", limit: 65536)
+    {
+      names.formUnion(String(decoding: bytes, as: UTF8.self).split(whereSeparator: \.isWhitespace).map(String.init))
+    }
+    return names.sorted()
   }
 }

@@ -125,6 +125,30 @@ import Testing
     #expect(CgroupHierarchies(mountinfo: "30 23 0:26 / /sys/fs/cgroup rw - cgroup2 cgroup2 rw").isUnifiedOnly)
   }
 
+  @Test func delegatedHierarchies() {
+    let own = "5:memory:/user/ann\n3:cpu,cpuacct:/\n0::/user.slice/app.slice/run-1.scope\n"
+    let hybrid = """
+      32 31 0:29 / /sys/fs/cgroup/cpu,cpuacct rw shared:9 - cgroup cgroup rw,cpu,cpuacct
+      35 31 0:32 /user /cg/memory rw - cgroup cgroup rw,memory
+      41 31 0:38 / /sys/fs/cgroup/unified rw - cgroup2 cgroup2 rw
+      """
+    func found(_ writable: String...) -> CgroupHierarchies {
+      CgroupHierarchies(mountinfo: hybrid, own: own) { path in
+        writable.contains { path == $0 || path == $0 + "/cgroup.procs" }
+      }
+    }
+    let app = "/sys/fs/cgroup/unified/user.slice/app.slice"
+    #expect(found().unified == nil)
+    #expect(found().controllers == [:])
+    #expect(!found().isUnifiedOnly)
+    #expect(found(app, app + "/run-1.scope").unified == app)
+    #expect(found(app + "/run-1.scope").unified == app + "/run-1.scope")
+    #expect(found("/cg/memory/ann", "/sys/fs/cgroup/cpu,cpuacct/user").controllers == ["memory": "/cg/memory/ann"])
+    #expect(
+      CgroupHierarchies(mountinfo: hybrid, own: "0::/../escape\nnonsense\n5:memory:/elsewhere") { _ in true }
+        .controllers == [:])
+  }
+
   @Test func capabilityNames() {
     #expect(Capability.netBindService.name == "CAP_NET_BIND_SERVICE")
     #expect(Capability(name: "sys_admin") == .sysAdmin)
