@@ -59,6 +59,12 @@ if step "release build" make build; then
   suite "Dockerfiles" "${run[@]}" python3 Tests/integration/dockerfiles.py
   suite "builds at the same time" "${run[@]}" python3 Tests/integration/concurrent.py
   suite "outside build suites" "${run[@]}" python3 Tests/integration/conformance.py
+  # The same again as users that the tests make: the outcome must be root's.
+  suite "command line, mapped ids" "${run[@]}" python3 Tests/integration/cli.py --user mapped
+  suite "command line, a single id" "${run[@]}" python3 Tests/integration/cli.py --user single
+  suite "Dockerfiles, mapped ids" "${run[@]}" python3 Tests/integration/dockerfiles.py --user mapped
+  suite "outside build suites, mapped ids" "${run[@]}" python3 Tests/integration/conformance.py --user mapped
+  suite "ordinary users and containers" "${run[@]}" python3 Tests/integration/rootless.py
   suite "against docker" "${run[@]}" python3 Tests/integration/differential.py
   step "fuzzing, 20 s" "${run[@]}" python3 scripts/fuzz.py --seconds 20
 fi

@@ -15,6 +15,7 @@ import sys
 import dockerfiles
 import harness
 from harness import Problem, Stave, Tally
+import users
 
 EPOCH = "1700000000"
 # A package manager writes the time of day into logs and caches: no two runs of it are equal, whoever builds.
@@ -34,12 +35,17 @@ WAYS = [
     Way("eight threads, index", {"STAVE_THREADS": "8"}),
     Way("eight threads again", {"STAVE_THREADS": "8"}),
     Way("trees", {"STAVE_LAYERS": "tree"}),
+    Way("an ordinary user", {}, "mapped"),
 ]
 
 
 def image_ids(way, binary, bases, folders, scratch):
     """The image ID of each folder built that way, or the problem; {name: text}."""
-    stave = Stave(binary, scratch / way.name.replace(" ", "-").replace(",", ""))
+    user = users.TestUser(way.user) if way.user else None
+    if user:
+        stave = users.As(user, users.readable_copy(binary, user))
+    else:
+        stave = Stave(binary, scratch / way.name.replace(" ", "-").replace(",", ""))
     os.environ.update(way.env)
     try:
         needed = {n.split(":")[0] for _, e in folders for n in e.get("needs", [])}
@@ -59,6 +65,8 @@ def image_ids(way, binary, bases, folders, scratch):
         for name in way.env:
             del os.environ[name]
         harness.remove_tree(stave.root)
+        if user:
+            user.remove()
 
 
 def main():

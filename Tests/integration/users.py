@@ -61,6 +61,24 @@ class TestUser:
             subprocess.run(["userdel", "-f", self.name], capture_output=True)
 
 
+class As:
+    """Stave as an ordinary user, in a store of the user's own at the default place."""
+
+    def __init__(self, user, binary):
+        self.user, self.binary = user, binary
+        self.root = user.folder / "home" / "data" / "stave"
+
+    def __call__(self, *args, cwd=None, env=None, timeout=300):
+        full = {"PATH": "/usr/sbin:/usr/bin:/sbin:/bin", "NO_COLOR": "1", **self.user.environment(), **(env or {})}
+        argv = [self.binary, *map(str, args)]
+        done = subprocess.run(argv, stdin=subprocess.DEVNULL, capture_output=True, env=full, timeout=timeout,
+                              cwd=cwd or "/", user=self.user.uid, group=self.user.gid, extra_groups=[])
+        return harness.Result(argv, done.returncode, done.stdout, done.stderr)
+
+    ok = harness.Stave.ok
+    load_bases = harness.Stave.load_bases
+
+
 def readable_copy(binary, user):
     """The binary at a place that every user can reach."""
     copy = user.folder / "stave"
