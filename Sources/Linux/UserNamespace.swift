@@ -66,7 +66,13 @@ public enum UserNamespace {
   public static let groupIDs = idMap("/proc/self/gid_map")
 
   /// Whether this is the machine's first user namespace, where root may mount and make everything.
-  public static var isInitial: Bool { userIDs == [IDMapping(inside: 0, outside: 0, count: .max)] }
+  /// Its number is fixed (linux/proc_ns.h, PROC_USER_INIT_INO); other namespaces may map all ids to themselves too.
+  public static let isInitial: Bool = {
+    guard let place = try? HostPath.status("/proc/self/ns/user") else {
+      return userIDs == [IDMapping(inside: 0, outside: 0, count: .max)]
+    }
+    return place.inode == 0xefff_fffd
+  }()
 
   /// Whether overlayfs keeps its marks in `user.overlay.*`: `trusted.*` is for the machine's root alone.
   public static let usesUserAttributes = !(isInitial && has(.sysAdmin))
