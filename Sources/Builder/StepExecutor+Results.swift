@@ -39,10 +39,11 @@ extension StepExecutor {
     return Executed(step.base.adding(handle)) { [self] in
       try await located(step.vertex) {
         var step = step
-        let began = Machine.now()
         do {
+          let owners = try await lowerOwners(step.base)
+          let began = Machine.now()
           let layer = try await packers.run {
-            try await BlockingPool.shared.run { try self.pack(folder, latest) }
+            try await BlockingPool.shared.run { try self.pack(folder, latest, owners) }
           }
           // The upper's times are not the layer's then.
           if latest == nil { try await adopt(folder, as: layer) }
@@ -59,10 +60,18 @@ extension StepExecutor {
     }
   }
 
-  private func pack(_ folder: StepFolder, _ latest: Timestamp?) throws -> Digest {
+  /// Whom the files of `base` belong to, for uppers of a user namespace of one id, in which they can't; nil elsewhere.
+  private func lowerOwners(_ base: LayerStack) async throws -> LowerOwners? {
+    guard UserNamespace.hasSingleID else { return nil }
+    let layers = try await base.packed().map(\.diffID)
+    let view = try await BlockingPool.shared.run { [store] in try store.view(of: layers) }
+    return { path in try view.entry(path).map { ($0.uid, $0.gid) } }
+  }
+
+  private func pack(_ folder: StepFolder, _ latest: Timestamp?, _ owners: LowerOwners?) throws -> Digest {
     try Task.checkCancellation()
     let writer = try store.layerWriter()
-    try packUpper(folder.upperDirectory, into: writer.tar, latest: latest)
+    try packUpper(folder.upperDirectory, into: writer.tar, latest: latest, owners: owners)
     return try writer.commit().diffID
   }
 

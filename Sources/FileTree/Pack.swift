@@ -9,16 +9,18 @@ public import Linux
 /// Extended attributes are kept except overlayfs' own and the host's security labels (of `security.*` only
 /// `security.capability` is kept). `exclude` and what lies below is left out: mount points that were made for the
 /// sandbox. No mtime is later than `latest`, if given: SOURCE_DATE_EPOCH.
-/// A name that begins with `.wh.` can't be held by a layer: a `Failure`.
+/// A name that begins with `.wh.` can't be held by a layer: a `Failure`. `owners` knows whom a file of a lower layer
+/// belongs to: a copy of it in `upper` does too. It is for where an upper has no other ids than one; nil takes all
+/// owners from `upper`.
 ///
 /// Files are read by up to `width` threads, by more where they wait for the disk. Throws `CancellationError` in a
 /// cancelled task.
 @discardableResult
 public func packUpper(
   _ upper: Directory, into writer: TarWriter, exclude: Set<TreePath> = [], latest: Timestamp? = nil,
-  width: Int = Machine.processorCount
+  owners: LowerOwners? = nil, width: Int = Machine.processorCount
 ) throws -> Int {
-  let cursor = try UpperCursor(upper, exclude: exclude, latest: latest)
+  let cursor = try UpperCursor(upper, exclude: exclude, metadata: UpperMetadata(latest: latest, owners: owners))
   var count = 0
   try OrderedWork.run(
     width: width, window: 2 * width + 2, next: { try cursor.next() }, work: { try $0.assemble() },
@@ -27,6 +29,27 @@ public func packUpper(
       count += assembled.members.count
     })
   return count
+}
+
+/// Whom the file at a path of the lower layers belongs to; nil where there is none.
+public typealias LowerOwners = @Sendable (TreePath) throws -> (uid: UInt32, gid: UInt32)?
+
+/// What members say that is not the upper's.
+private struct UpperMetadata: Sendable {
+  let latest: Timestamp?
+  let owners: LowerOwners?
+
+  func entry(
+    _ path: TreePath, _ kind: TarEntry.Kind, _ status: FileStatus, _ attributes: UpperAttributes? = nil
+  ) throws -> TarEntry {
+    var entry = TarEntry(
+      path: path, kind: kind, mode: status.mode, uid: status.uid, gid: status.gid,
+      mtime: latest.map { min($0, status.mtime) } ?? status.mtime, xattrs: attributes?.kept ?? [])
+    if let owners, attributes?.isCopiedUp == true, let owner = try owners(path) {
+      (entry.uid, entry.gid) = owner
+    }
+    return entry
+  }
 }
 
 /// Walks through an upper directory in the order of its paths, and cuts it into pieces of work.
@@ -38,7 +61,7 @@ private final class UpperCursor {
 
   private let upper: Directory
   private let exclude: Set<TreePath>
-  private let latest: Timestamp?
+  private let metadata: UpperMetadata
   /// The first path of each file with several names.
   private var names: [Inode: TreePath] = [:]
   /// The directories on the way down, and where in each the walk is.
@@ -46,10 +69,10 @@ private final class UpperCursor {
   /// A file larger than a piece, and how much of it is given out.
   private var large: (file: LargeMember, offset: Int64)?
 
-  init(_ upper: Directory, exclude: Set<TreePath>, latest: Timestamp?) throws {
+  init(_ upper: Directory, exclude: Set<TreePath>, metadata: UpperMetadata) throws {
     self.upper = upper
     self.exclude = exclude
-    self.latest = latest
+    self.metadata = metadata
     walk = [(try UpperDirectory(upper.directory(.root), .root), 0)]
   }
 
@@ -58,7 +81,7 @@ private final class UpperCursor {
       let count = min(CopyCursor.pieceSize, file.entry.size - offset)
       let isLast = offset + count == file.entry.size
       large = isLast ? nil : (file, offset + count)
-      return UpperWork(items: [.piece(file, offset: offset, count: Int(count), isLast: isLast)], latest: latest)
+      return UpperWork(items: [.piece(file, offset: offset, count: Int(count), isLast: isLast)], metadata: metadata)
     }
     var items: [UpperWork.Item] = []
     var room = CopyCursor.pieceSize
@@ -73,7 +96,7 @@ private final class UpperCursor {
       room -= 1024
       if directory.listing.kind(index) == .regular { room -= directory.listing.size(index) }
     }
-    return items.isEmpty ? nil : UpperWork(items: items, latest: latest)
+    return items.isEmpty ? nil : UpperWork(items: items, metadata: metadata)
   }
 
   /// What is to be done for an entry; nil if it is left out.
@@ -110,7 +133,7 @@ private final class UpperCursor {
   ) throws -> UpperWork.Item {
     let file = try directory.directory.open(TreePath.root.child(directory.listing.name(index)))
     let attributes = try UpperAttributes(try file.attributeNames(), path) { try file.attribute($0) }
-    var entry = UpperWork.entry(path, .regular, status, attributes.kept, latest)
+    var entry = try metadata.entry(path, .regular, status, attributes)
     entry.size = status.size
     large = (LargeMember(entry, FilePart(file), isSparse: status.allocated < status.size), 0)
     return .header(entry)
@@ -145,7 +168,7 @@ private struct UpperWork: Sendable {
   }
 
   let items: [Item]
-  let latest: Timestamp?
+  let metadata: UpperMetadata
 
   func assemble() throws -> TarWriter.Assembled {
     var out = TarWriter.Assembled(bytes: TarBuffer(capacity: TarBuffer.pieceCapacity))
@@ -153,7 +176,7 @@ private struct UpperWork: Sendable {
       switch item {
       case .whiteout(let path): try out.begin(TarEntry(path: path, kind: .regular, mode: 0))
       case .hardLink(let path, let first, let status):
-        var link = UpperWork.entry(path, .hardLink, status, [], latest)
+        var link = try metadata.entry(path, .hardLink, status)
         link.linkTarget = first.bytes
         try out.begin(link)
       case .directory(let directory, let status): try add(directory, status, to: &out)
@@ -169,7 +192,7 @@ private struct UpperWork: Sendable {
   private func add(_ directory: UpperDirectory, _ status: FileStatus, to out: inout TarWriter.Assembled) throws {
     let file = directory.directory.file
     let attributes = try UpperAttributes(try file.attributeNames(), directory.path) { try file.attribute($0) }
-    try out.begin(UpperWork.entry(directory.path, .directory, status, attributes.kept, latest))
+    try out.begin(metadata.entry(directory.path, .directory, status, attributes))
     if attributes.isOpaque {
       try out.begin(TarEntry(path: directory.path.child(LayerWhiteout.opaqueName), kind: .regular, mode: 0))
     }
@@ -184,7 +207,7 @@ private struct UpperWork: Sendable {
       let attributes = try UpperAttributes(try upper.directory.entryAttributeNames(name), path) {
         try upper.directory.attribute(name, $0)
       }
-      var entry = UpperWork.entry(path, kind(status.kind), status, attributes.kept, latest)
+      var entry = try metadata.entry(path, kind(status.kind), status, attributes)
       if status.kind == .symlink { entry.linkTarget = Array(upper.listing.linkTarget(index)) }
       if status.kind == .characterDevice || status.kind == .blockDevice {
         entry.deviceMajor = status.deviceMajor
@@ -198,7 +221,7 @@ private struct UpperWork: Sendable {
       let whiteout = path.parent.child(LayerWhiteout.prefix + upper.listing.name(index))
       return try out.begin(TarEntry(path: whiteout, kind: .regular, mode: 0))
     }
-    var entry = UpperWork.entry(path, .regular, status, attributes.kept, latest)
+    var entry = try metadata.entry(path, .regular, status, attributes)
     entry.size = status.size
     try out.begin(entry)
     try LargeMember(entry, FilePart(file)).append(
@@ -214,14 +237,5 @@ private struct UpperWork: Sendable {
     case .regular: .regular
     case .fifo, .socket: .fifo
     }
-  }
-
-  static func entry(
-    _ path: TreePath, _ kind: TarEntry.Kind, _ status: FileStatus, _ xattrs: [TarEntry.ExtendedAttribute],
-    _ latest: Timestamp?
-  ) -> TarEntry {
-    TarEntry(
-      path: path, kind: kind, mode: status.mode, uid: status.uid, gid: status.gid,
-      mtime: latest.map { min($0, status.mtime) } ?? status.mtime, xattrs: xattrs)
   }
 }

@@ -5,6 +5,8 @@ struct UpperAttributes {
   var kept: [TarEntry.ExtendedAttribute] = []
   var isOpaque = false
   var isWhiteout = false
+  /// Whether overlayfs copied the file up from a lower layer.
+  var isCopiedUp = false
 
   init(_ names: [String], _ path: TreePath, _ value: (String) throws -> [UInt8]?) throws {
     for name in names {
@@ -25,7 +27,8 @@ struct UpperAttributes {
     case "redirect", "metacopy":
       throw Failure(
         "pack \(path)", "the overlay was mounted with redirect_dir or metacopy: its upper is not complete")
-    // origin, impure, nlink, uuid, protattr: for overlayfs alone.
+    case "origin": isCopiedUp = true
+    // impure, nlink, uuid, protattr: for overlayfs alone.
     default: break
     }
   }

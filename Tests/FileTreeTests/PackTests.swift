@@ -57,6 +57,26 @@ import Testing
     }
   }
 
+  @Test func copiesOfLowerFilesKeepTheirOwners() throws {
+    try withTree("mkdir d; touch d/copied d/new d/unknown; chown 7:7 d/new") { tree in
+      for name in ["d", "d/copied", "d/unknown"] {
+        try tree.setAttribute(TreePath(clamping: name), "user.overlay.origin", [1])
+      }
+      let sink = MemorySink()
+      let writer = TarWriter(sink)
+      try packUpper(tree, into: writer) { path in
+        switch path.text {
+        case "d": (33, 44)
+        case "d/unknown": nil
+        default: (1, 2)
+        }
+      }
+      _ = try writer.finish()
+      let packed = try members(sink.bytes).map { "\($0.0.entry.path.text) \($0.0.entry.uid):\($0.0.entry.gid)" }
+      #expect(packed == ["d 33:44", "d/copied 1:2", "d/new 7:7", "d/unknown 0:0"])
+    }
+  }
+
   @Test func mountPointsAreLeftOut() throws {
     try withTree("mkdir -p etc/x proc/1 kept; : > etc/hosts; : > etc/hostsx") { tree in
       let read = try members(try pack(tree, exclude: ["etc/hosts", "proc"]).bytes)

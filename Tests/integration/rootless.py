@@ -123,7 +123,7 @@ def test_single_names_the_call(scene):
 def test_single_keeps_intended_owners(scene):
     """Owners that come from an archive or COPY reach layers and later copies, though the tree can't have them."""
     trees = []
-    text = ("FROM busybox AS one\nCOPY --chown=33:44 file /d/copied\nRUN echo 1 > /run-by-root\n"
+    text = ("FROM busybox AS one\nCOPY --chown=33:44 file /d/copied\nRUN echo 1 > /run-by-root; chmod 600 /d/copied\n"
             "FROM busybox\nCOPY --from=one /d /d\nCOPY --from=one /run-by-root /\n")
     for stave in (scene.root, scene.user("single")):
         stave.ok("build", "-t", "kept", scene.context(stave, "kept", text))
