@@ -1,7 +1,7 @@
 #!/usr/bin/env python3
 """Several builds in one store at once: a shared step is run by one of them, and killing one harms no other.
 
-    concurrent.py [--stave PATH] [--only SUBSTRING] [--bases DIR] [--builds N] [--kills N]
+    at_once.py [--stave PATH] [--only SUBSTRING] [--bases DIR] [--builds N] [--kills N]
 
 Needs root and the busybox base image. What was run is counted from the plain progress: a step that says DONE was
 executed by that build, one that says CACHED was not.
