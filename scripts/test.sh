@@ -58,6 +58,7 @@ if step "release build" make build; then
   suite "command line" "${run[@]}" python3 Tests/integration/cli.py
   suite "Dockerfiles" "${run[@]}" python3 Tests/integration/dockerfiles.py
   suite "builds at the same time" "${run[@]}" python3 Tests/integration/at_once.py
+  suite "the same images in every way" "${run[@]}" python3 Tests/integration/determinism.py
   suite "outside build suites" "${run[@]}" python3 Tests/integration/conformance.py
   # The same again as users that the tests make: the outcome must be root's.
   suite "command line, mapped ids" "${run[@]}" python3 Tests/integration/cli.py --user mapped
