@@ -6,6 +6,7 @@ internal import Linux
 internal import Sandbox
 internal import Synchronization
 public import Store
+internal import Synchronization
 
 /// Does the ops of a build graph in the world: layers come from and go to the store.
 public final class StepExecutor: OpExecutor {
@@ -15,7 +16,7 @@ public final class StepExecutor: OpExecutor {
   let source: DockerfileDocument
   let reporter: ProgressReporter
   let resources: ResourceLimits
-  let launcher: any ProcessLauncher
+  private let madeLauncher = Mutex<(any ProcessLauncher)?>(nil)
   /// Layers that are packed at a time: beside the steps that run.
   let packers = TaskLimit(max(1, Machine.processorCount))
   let removal = BackgroundRemoval()
@@ -32,7 +33,16 @@ public final class StepExecutor: OpExecutor {
     self.source = source
     self.reporter = reporter
     self.resources = resources
-    launcher = try SandboxLauncher(stateDirectory: store.root + "/sandbox")
+  }
+
+  /// What starts processes, made for the first of them: a build from the cache looks for no control groups.
+  func launcher() throws -> any ProcessLauncher {
+    try madeLauncher.withLock { made in
+      if let made { return made }
+      let launcher = try SandboxLauncher(stateDirectory: store.root + "/sandbox")
+      made = launcher
+      return launcher
+    }
   }
 
   /// The time of directories that no one brought: WORKDIR's, and parents of what COPY copies. A fixed one, since the

@@ -62,8 +62,6 @@ struct CommandLineTool: Sendable {
   }
 
   private func dispatch(_ arguments: [String]) async throws -> Int32 {
-    // The command that scripts call most is answered before the tables of all others are made.
-    if arguments == ["version"] { return try await call(.version, [], root: nil) }
     let tree = CommandTree.stave
     let globals: FlagValues
     do {
@@ -78,7 +76,7 @@ struct CommandLineTool: Sendable {
       }
     }
     if globals.bool("version") {
-      console.line("stave version \(Engine.version)")
+      console.print(versionLine)
       return 0
     }
     if globals.bool("help") || globals.arguments.isEmpty {

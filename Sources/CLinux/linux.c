@@ -8,6 +8,7 @@
 #include <sys/random.h>
 #include <sys/syscall.h>
 #include <sys/sysmacros.h>
+#include <sys/vfs.h>
 #include <sys/wait.h>
 #include <sys/xattr.h>
 #include <unistd.h>
@@ -46,7 +47,15 @@ int stave_fsetxattr(int fd, const char *name, const void *value, size_t size) {
     return fsetxattr(fd, name, value, size, 0);
 }
 int stave_pipe2(int fds[2], int flags) { return pipe2(fds, flags); }
+ssize_t stave_getdents(int fd, void *buffer, size_t size) { return syscall(SYS_getdents64, fd, buffer, size); }
 ssize_t stave_getrandom(void *buffer, size_t size) { return getrandom(buffer, size, 0); }
+int64_t stave_file_system(const char *path) {
+    struct statfs s;
+    return statfs(path, &s) == 0 ? (int64_t)(uint32_t)s.f_type : -1;
+}
+const void *stave_find(const void *bytes, size_t size, const void *needle, size_t length) {
+    return memmem(bytes, size, needle, length);
+}
 char **stave_environment(void) { return environ; }
 
 int stave_fsopen(const char *type, unsigned flags) { return (int)syscall(SYS_fsopen, type, flags); }
@@ -56,3 +65,15 @@ int stave_fsconfig(int fd, unsigned command, const char *key, const char *value)
 int stave_fsmount(int fd, unsigned flags, unsigned attributes) {
     return (int)syscall(SYS_fsmount, fd, flags, attributes);
 }
+
+static __thread void *thread_pool;
+static __thread int thread_blocks;
+
+void *stave_thread_pool(void) { return thread_pool; }
+void stave_thread_set_pool(void *pool) { thread_pool = pool; }
+int stave_thread_enter_blocking(void) {
+    if (thread_blocks) return 0;
+    thread_blocks = 1;
+    return 1;
+}
+void stave_thread_leave_blocking(void) { thread_blocks = 0; }

@@ -41,17 +41,18 @@ extension Engine {
     // A container that no longer reads is told by the write, and must not end us.
     Signal.pipe.ignore()
     defer { Signal.pipe.restoreDefault() }
-    let folder = try create(plan, request, store)
+    let name = try create(plan, request, store)
+    let folder = store.containerPath(plan.id)
     lease.release()
     do {
       if let path = request.idFile { try HostPath.write(Array(plan.id.utf8), to: path) }
       let ended = try foreground(request, plan, store, folder, root, signals)
-      try finish(request, plan, store, ended)
+      try finish(request, plan, name, store, ended)
       return ended.code
     } catch {
       let code = (error as? Failure)?.exitCode ?? 125
       let end = End(code: code == 1 ? 125 : code, started: nil, error: "\(error)")
-      try? finish(request, plan, store, end)
+      try? finish(request, plan, name, store, end)
       throw error
     }
   }
@@ -63,7 +64,7 @@ extension Engine {
     var error = ""
   }
 
-  /// Puts the container on disk and returns its directory. A random name that is taken gives way to another.
+  /// Puts the container on disk and returns its name. A random name that is taken gives way to another.
   private static func create(_ plan: ContainerPlan, _ request: RunRequest, _ store: Store) throws -> String {
     let now = Machine.now()
     var record = ContainerRecord(
@@ -73,7 +74,8 @@ extension Engine {
     if let own = ProcessIdentity(pid: Machine.processID) { record.state = .running(process: own, started: now) }
     while true {
       do {
-        return try store.createContainer(record)
+        try store.createContainer(record)
+        return record.name
       } catch let failure as Failure {
         guard request.name == nil, try store.isNameTaken(record.name) else { throw failure }
         record.name = ContainerName.random()
@@ -82,10 +84,12 @@ extension Engine {
   }
 
   /// Removes the container or records its end. One that another command removed needs neither.
-  private static func finish(_ request: RunRequest, _ plan: ContainerPlan, _ store: Store, _ end: End) throws {
+  private static func finish(
+    _ request: RunRequest, _ plan: ContainerPlan, _ name: String, _ store: Store, _ end: End
+  ) throws {
     do {
       if request.removeAfterwards {
-        try store.removeContainer(plan.id)
+        try store.removeContainer(plan.id, name: name)
       } else {
         try store.setState(
           plan.id, .exited(code: end.code, started: end.started, finished: Machine.now(), error: end.error))

@@ -1,32 +1,55 @@
+internal import CLinux
 internal import Glibc
 
-/// Threads of its own for system calls that block, so that the cooperative pool (a thread a core) never does.
+/// The process's threads: for system calls that block, and, where `runMain` is the program, for everything else.
 ///
-/// A thread is made when all are busy, up to `limit`, and ends after the process. Use `run`.
+/// Jobs that don't block run on as many threads as there are processors. A thread that enters `run` gives its place
+/// to another one, which is made when all are busy, up to `limit`; threads end with the process. So nothing waits for
+/// a call that blocks, and a program that does one thing at a time never has a second thread.
 public final class BlockingPool: TaskExecutor, @unchecked Sendable {
   /// The process's pool.
   public static let shared = BlockingPool(limit: 64)
 
   private let limit: Int
+  /// How many threads may be `active`.
+  private let width: Int
   private let mutex: UnsafeMutablePointer<pthread_mutex_t>
   private let condition: UnsafeMutablePointer<pthread_cond_t>
   // Guarded by `mutex`.
-  private var jobs: [UnownedJob] = []
-  private var idle = 0
+  private var jobs: [Job] = []
   private var threads = 0
+  /// Threads without a job: they start, wait, or have been woken.
+  private var idle = 0
+  /// Threads with a job that are not within `run`.
+  private var active = 0
 
-  public init(limit: Int) {
+  private enum Job {
+    /// Of a task that prefers this pool.
+    case preferred(UnownedJob)
+    /// Of a task that names no executor: a pointer for the runtime.
+    case common(UnsafeMutableRawPointer)
+  }
+
+  /// A pool of at most `limit` threads, of which `width` (nil: one a processor) run jobs outside `run`.
+  public init(limit: Int, width: Int? = nil) {
     self.limit = limit
+    self.width = max(1, width ?? Machine.processorCount)
     mutex = .allocate(capacity: 1)
     condition = .allocate(capacity: 1)
     pthread_mutex_init(mutex, nil)
     pthread_cond_init(condition, nil)
   }
 
-  /// Runs `body` on a thread of the pool and returns what it returns. `body` runs to its end; by `Task.isCancelled` it
-  /// can see that the caller was cancelled.
+  /// Runs `body`, which may block, on a thread of the pool and returns what it returns: on this one where it is the
+  /// pool's. `body` runs to its end; by `Task.isCancelled` it can see that the caller was cancelled.
   public func run<T: Sendable>(_ body: @escaping @Sendable () throws -> T) async throws -> T {
-    let task = Task(executorPreference: self) { try body() }
+    if isCurrent { return try blocking(body) }
+    let isCancelled = Task.isCancelled
+    let task = Task(executorPreference: self) { [self] in
+      // A body that begins before the handler below tells it must know all the same.
+      if isCancelled { withUnsafeCurrentTask { $0?.cancel() } }
+      return try blocking(body)
+    }
     return try await withTaskCancellationHandler {
       try await task.value
     } onCancel: {
@@ -36,22 +59,70 @@ public final class BlockingPool: TaskExecutor, @unchecked Sendable {
 
   /// As `run`, of a body that does not throw.
   public func run<T: Sendable>(_ body: @escaping @Sendable () -> T) async -> T {
-    await Task(executorPreference: self) { body() }.value
+    if isCurrent { return blocking(body) }
+    return await Task(executorPreference: self) { [self] in blocking(body) }.value
+  }
+
+  /// The main thread's whole life: it becomes one of the shared pool's and runs `body`, a task, which ends the process.
+  /// All tasks run on that pool from now on: the runtime's own, with its timer thread, never comes to be.
+  public static func runMain(_ body: @escaping @Sendable () async -> Never) -> Never {
+    stave_take_jobs { job in
+      // The runtime hands over jobs, not NULL.
+      // swift-format-ignore: NeverForceUnwrap
+      BlockingPool.shared.add(.common(job!))
+    }
+    shared.becomeThread()
+    Task { await body() }
+    shared.work()
+  }
+
+  /// Counts this thread as one of the pool's.
+  private func becomeThread() {
+    pthread_mutex_lock(mutex)
+    threads += 1
+    idle += 1
+    pthread_mutex_unlock(mutex)
   }
 
   /// For the concurrency runtime: hands `job` to a thread.
-  public func enqueue(_ job: consuming ExecutorJob) {
-    let job = UnownedJob(job)
+  public func enqueue(_ job: consuming ExecutorJob) { add(.preferred(UnownedJob(job))) }
+
+  private func add(_ job: Job) {
     pthread_mutex_lock(mutex)
     jobs.append(job)
-    // An idle thread that was signalled for an earlier job counts as idle until it runs: every job needs one of its
-    // own, since the job before it may block for as long as it likes.
-    if jobs.count > idle, threads < limit {
+    provideThread()
+    pthread_mutex_unlock(mutex)
+  }
+
+  /// Whether this thread is one of the pool's.
+  private var isCurrent: Bool { stave_thread_pool() == Unmanaged.passUnretained(self).toOpaque() }
+
+  /// Runs `body` while another thread may have this one's place. Within itself it changes nothing.
+  private func blocking<T>(_ body: () throws -> T) rethrows -> T {
+    guard stave_thread_enter_blocking() != 0 else { return try body() }
+    pthread_mutex_lock(mutex)
+    active -= 1
+    if !jobs.isEmpty { provideThread() }
+    pthread_mutex_unlock(mutex)
+    defer {
+      stave_thread_leave_blocking()
+      pthread_mutex_lock(mutex)
+      active += 1
+      pthread_mutex_unlock(mutex)
+    }
+    return try body()
+  }
+
+  /// Sees to it that a thread comes for each job that may run now; those that run a job come by themselves when it
+  /// ends. Called with `mutex` held, after a job was added or a place became free.
+  private func provideThread() {
+    let wanted = min(jobs.count, width - active)
+    if wanted <= 0 { return }
+    if wanted > idle, threads < limit {
       startThread()
     } else {
       pthread_cond_signal(condition)
     }
-    pthread_mutex_unlock(mutex)
   }
 
   /// One thread more, if the system has one: the job waits for another thread otherwise. Called with `mutex` held.
@@ -64,10 +135,10 @@ public final class BlockingPool: TaskExecutor, @unchecked Sendable {
         // The pointer passed to pthread_create above.
         // swift-format-ignore: NeverForceUnwrap
         Unmanaged<BlockingPool>.fromOpaque(context!).takeRetainedValue().work()
-        return nil
       }, context)
     if result == 0 {
       threads += 1
+      idle += 1
       pthread_detach(thread)
     } else {
       Unmanaged<BlockingPool>.fromOpaque(context).release()
@@ -76,17 +147,24 @@ public final class BlockingPool: TaskExecutor, @unchecked Sendable {
     }
   }
 
-  private func work() {
+  private func work() -> Never {
+    stave_thread_set_pool(Unmanaged.passUnretained(self).toOpaque())
+    pthread_mutex_lock(mutex)
     while true {
-      pthread_mutex_lock(mutex)
-      while jobs.isEmpty {
-        idle += 1
-        pthread_cond_wait(condition, mutex)
-        idle -= 1
-      }
+      while jobs.isEmpty || active >= width { pthread_cond_wait(condition, mutex) }
       let job = jobs.removeFirst()
+      idle -= 1
+      active += 1
       pthread_mutex_unlock(mutex)
-      job.runSynchronously(on: asUnownedTaskExecutor())
+      switch job {
+      case .preferred(let job): job.runSynchronously(on: asUnownedTaskExecutor())
+      case .common(let job): stave_run_job(job)
+      }
+      pthread_mutex_lock(mutex)
+      idle += 1
+      active -= 1
+      // More places than one can become free at a time where threads came back from blocking.
+      if jobs.count > 1 { provideThread() }
     }
   }
 }

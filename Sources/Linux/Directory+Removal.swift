@@ -1,3 +1,4 @@
+internal import CLinux
 public import Core
 internal import Glibc
 
@@ -17,15 +18,20 @@ extension Directory {
   /// Removes `below` and everything in it, without following links. Nothing there is success. However deep the tree,
   /// a bounded number of descriptors is open.
   public func removeTree(_ below: TreePath) throws {
-    if try removeNonDirectory(below) { return }
-    let top = try directory(below)
+    let (anchor, name) = try parent(of: below)
+    if try Self.removeNonDirectory(anchor, name, label(below)) { return }
+    try directory(below).removeEntries()
+    try check("remove \(label(below))") { unlinkat(anchor.descriptor, name, AT_REMOVEDIR) }
+  }
+
+  /// Removes everything in this directory.
+  func removeEntries() throws {
     var moved = 0
     var before = -1
     while before != moved {
       before = moved
-      try top.empty(into: top, depth: 0, &moved)
+      try empty(into: self, depth: 0, &moved)
     }
-    try removeDirectory(below)
   }
 
   /// Directories that removal holds open at a time.
@@ -33,32 +39,36 @@ extension Directory {
 
   /// Removes all entries. Directories too deep below `top` are moved to it, and counted in `moved`: for another round.
   private func empty(into top: Directory, depth: Int, _ moved: inout Int) throws {
-    for name in try entries() {
-      let entry = TreePath.root.child(name)
-      if try removeNonDirectory(entry) { continue }
+    // Read first: what is removed while a directory is read may be passed over.
+    var found: [(name: [UInt8], kind: EntryKind)] = []
+    try forEachEntry { found.append(($0, $1)) }
+    for (entry, kind) in found {
+      let label = "\(path)/\(String(decoding: entry, as: UTF8.self))"
+      var name: [CChar] = entry.map(CChar.init(bitPattern:))
+      name.append(0)
+      if kind != .directory, try Self.removeNonDirectory(file, name, label) { continue }
       guard depth < Self.deepest else {
         moved += 1
-        let (from, oldName) = try parent(of: entry)
         let newName = ".stave-deep-\(moved)-\(getpid())"
-        try check("move \(label(entry)) to \(top.path)") {
-          renameat(from.descriptor, oldName, top.file.descriptor, newName)
+        try check("move \(label) to \(top.path)") {
+          renameat(file.descriptor, name, top.file.descriptor, newName)
         }
         continue
       }
-      try directory(entry).empty(into: top, depth: depth + 1, &moved)
-      try removeDirectory(entry)
+      let fd = try check("open \(label)") {
+        stave_openat(file.descriptor, name, O_RDONLY | O_DIRECTORY | O_NOFOLLOW | O_CLOEXEC, 0)
+      }
+      try Directory(OpenFile(owning: fd, path: label)).empty(into: top, depth: depth + 1, &moved)
+      try check("remove \(label)") { unlinkat(file.descriptor, name, AT_REMOVEDIR) }
     }
   }
 
-  /// Removes `below` unless it is a directory; whether nothing is left there.
-  private func removeNonDirectory(_ below: TreePath) throws -> Bool {
-    do {
-      try removeFile(below)
-      return true
-    } catch let error as SystemError {
-      if error.code == .noEntry { return true }
-      guard error.code == .isDirectory || error.code == .notPermitted else { throw error }
-      return false
-    }
+  /// Removes the entry `name` of `directory` unless it is a directory; whether nothing is left there.
+  private static func removeNonDirectory(_ directory: OpenFile, _ name: [CChar], _ label: @autoclosure () -> String)
+    throws -> Bool
+  {
+    if unlinkat(directory.descriptor, name, 0) == 0 || errno == ENOENT { return true }
+    guard errno == EISDIR else { throw SystemError.last("remove \(label())") }
+    return false
   }
 }

@@ -12,7 +12,7 @@ public final class Directory: Sendable {
   /// The path for messages.
   public var path: String { file.path }
 
-  private init(_ file: OpenFile) { self.file = file }
+  init(_ file: OpenFile) { self.file = file }
 
   /// Opens the directory `path` of the host.
   public convenience init(_ path: String) throws {
@@ -94,31 +94,8 @@ public final class Directory: Sendable {
 
   /// The names in this directory without `.` and `..`, sorted by bytes.
   public func entries() throws -> [[UInt8]] {
-    let fd = try check("open \(path)") { stave_openat(file.descriptor, ".", O_RDONLY | O_DIRECTORY | O_CLOEXEC, 0) }
-    guard let stream = fdopendir(fd) else {
-      let error = SystemError.last("open \(path)")
-      close(fd)
-      throw error
-    }
-    defer { closedir(stream) }
     var names: [[UInt8]] = []
-    while true {
-      errno = 0
-      guard let entry = readdir(stream) else {
-        if errno != 0 { throw SystemError.last("read \(path)") }
-        break
-      }
-      let length = Int(entry.pointee.d_reclen)
-      let name = withUnsafePointer(to: &entry.pointee.d_name) { pointer in
-        pointer.withMemoryRebound(to: UInt8.self, capacity: length) { bytes in
-          Array(
-            UnsafeBufferPointer(
-              start: bytes, count: strlen(UnsafeRawPointer(bytes).assumingMemoryBound(to: CChar.self))))
-        }
-      }
-      if name == [46] || name == [46, 46] { continue }
-      names.append(name)
-    }
+    try forEachEntry { name, _ in names.append(name) }
     return names.sorted { $0.lexicographicallyPrecedes($1) }
   }
 

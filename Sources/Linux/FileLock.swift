@@ -40,8 +40,8 @@ public final class FileLock: Sendable {
 
   /// Opens the directory `path`, or the file, made if missing (0600).
   static func open(_ path: String) throws -> OpenFile {
-    let directory = stave_openat(AT_FDCWD, path, O_RDONLY | O_DIRECTORY | O_CLOEXEC, 0)
-    if directory >= 0 { return OpenFile(owning: directory, path: path) }
+    let there = stave_openat(AT_FDCWD, path, O_RDONLY | O_CLOEXEC, 0)
+    if there >= 0 { return OpenFile(owning: there, path: path) }
     let fd = try check("open \(path)") { stave_openat(AT_FDCWD, path, O_RDONLY | O_CREAT | O_CLOEXEC, 0o600) }
     return OpenFile(owning: fd, path: path)
   }

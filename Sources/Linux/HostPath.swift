@@ -48,6 +48,27 @@ public enum HostPath {
     try check("link \(new) to \(existing)") { Glibc.link(existing, new) }
   }
 
+  /// Makes the symbolic link `path`; false if there is something already. `target` is not looked at.
+  public static func makeSymlink(_ path: String, target: String) throws -> Bool {
+    if symlink(target, path) == 0 { return true }
+    guard errno == EEXIST else { throw SystemError.last("make link \(path)") }
+    return false
+  }
+
+  /// The target of the symbolic link `path`; nil if there is nothing.
+  public static func readLink(_ path: String) throws -> String? {
+    var buffer = [CChar](repeating: 0, count: 4096)
+    let count = readlink(path, &buffer, buffer.count)
+    if count >= 0 { return String(decoding: buffer[..<count].map(UInt8.init(bitPattern:)), as: UTF8.self) }
+    guard errno == ENOENT || errno == ENAMETOOLONG else { throw SystemError.last("read link \(path)") }
+    return nil
+  }
+
+  /// Sets the permission bits of `path`, whatever the umask.
+  public static func setMode(_ path: String, _ mode: UInt16) throws {
+    try check("chmod \(path)") { chmod(path, mode_t(mode)) }
+  }
+
   /// Removes a file; nothing there is success.
   public static func removeFile(_ path: String) throws {
     if unlink(path) != 0, errno != ENOENT { throw SystemError.last("remove \(path)") }
@@ -58,10 +79,9 @@ public enum HostPath {
 
   /// Removes `path` and everything in it, without following links; nothing there is success.
   public static func removeTree(_ path: String) throws {
-    guard let status = try status(path, follow: false) else { return }
-    guard status.kind == .directory else { return try removeFile(path) }
-    let directory = try Directory(path)
-    for name in try directory.entries() { try directory.removeTree(TreePath.root.child(name)) }
+    if unlink(path) == 0 || errno == ENOENT || errno == ENOTDIR { return }
+    guard errno == EISDIR else { throw SystemError.last("remove \(path)") }
+    try Directory(path).removeEntries()
     try removeDirectory(path)
   }
 
@@ -116,6 +136,12 @@ public enum HostPath {
     var s = statvfs()
     try check("stat file system of \(path)") { statvfs(path, &s) }
     return (Int64(s.f_blocks) * Int64(s.f_frsize), Int64(s.f_bavail) * Int64(s.f_frsize))
+  }
+
+  /// The type of the file system that holds `path` (statfs(2)), nil if there is nothing.
+  public static func fileSystemType(_ path: String) -> Int64? {
+    let type = stave_file_system(path)
+    return type < 0 ? nil : type
   }
 
   /// Flushes the directory `path` itself, so that renames in it survive a crash.

@@ -32,6 +32,9 @@ public enum Machine {
       nanoseconds: now.nanoseconds - Int32(t.tv_nsec) + Int32(borrow) * 1_000_000_000)
   }
 
+  /// `monotonicNanoseconds` when it was asked for first, which is the first thing that `main` does.
+  public static let startNanoseconds = monotonicNanoseconds()
+
   /// `count` random bytes from the kernel.
   public static func random(_ count: Int) -> [UInt8] {
     [UInt8](unsafeUninitializedCapacity: count) { buffer, filled in

@@ -60,14 +60,19 @@ public final class OpenFile: Sendable {
 
   /// Reads to the end; throws a `Failure` when there are more than `limit` bytes.
   public func readAll(limit: Int = 1 << 30) throws -> [UInt8] {
-    var out: [UInt8] = []
-    let hint = (try? status().size).map { Int(clamping: $0) } ?? 0
-    out.reserveCapacity(min(max(hint, 0), limit) + 1)
-    let chunk = 65536
-    while true {
-      let more = try [UInt8](unsafeUninitializedCapacity: chunk) { buffer, count in
-        count = try read(into: UnsafeMutableRawBufferPointer(buffer))
+    let status = try? status()
+    let expected = status?.kind == .regular ? Int(clamping: status?.size ?? 0) : 0
+    func next(_ size: Int) throws -> [UInt8] {
+      try [UInt8](unsafeUninitializedCapacity: size) { buffer, count in
+        count = try read(into: UnsafeMutableRawBufferPointer(rebasing: UnsafeMutableRawBufferPointer(buffer)[..<size]))
       }
+    }
+    // One byte more than the file's size: a file that ends where it should needs no second call. Those of /proc have
+    // no size.
+    var out = expected > 0 && expected < limit ? try next(expected + 1) : []
+    if expected > 0, out.count == expected { return out }
+    while true {
+      let more = try next(65536)
       if more.isEmpty { return out }
       guard out.count + more.count <= limit else { throw Failure("read \(path)", "larger than \(limit) bytes") }
       out.append(contentsOf: more)

@@ -89,11 +89,33 @@ struct CgroupHierarchies: Sendable, Equatable {
 
   /// This machine's, as this process may use them.
   static func current() -> CgroupHierarchies {
+    let hasAll = UserNamespace.isInitial && Machine.effectiveUserID == 0
+    if hasAll, let usual = CgroupHierarchies(below: "/sys/fs/cgroup") { return usual }
     let mountinfo = text("/proc/self/mountinfo")
-    if UserNamespace.isInitial, Machine.effectiveUserID == 0 { return CgroupHierarchies(mountinfo: mountinfo) }
+    if hasAll { return CgroupHierarchies(mountinfo: mountinfo) }
     return CgroupHierarchies(
       mountinfo: mountinfo, own: text("/proc/self/cgroup"), isWritable: { HostPath.isWritable($0) })
   }
+
+  /// The hierarchies where they usually are, `place` itself or directories in it; nil where there are none. A machine
+  /// may have hundreds of mounts: its whole list takes longer to read than a container to start.
+  init?(below place: String) {
+    if HostPath.fileSystemType(place) == Self.version2 {
+      (unified, isUnifiedOnly) = (place, true)
+      return
+    }
+    isUnifiedOnly = false
+    for name in Self.known where HostPath.fileSystemType("\(place)/\(name)") == Self.version1 {
+      controllers[name] = "\(place)/\(name)"
+    }
+    if HostPath.fileSystemType(place + "/unified") == Self.version2 { unified = place + "/unified" }
+    if unified == nil, controllers.isEmpty { return nil }
+    isUnifiedOnly = controllers.isEmpty
+  }
+
+  // Types of file systems (statfs(2)).
+  private static let version1: Int64 = 0x27_e0eb
+  private static let version2: Int64 = 0x6367_7270
 
   private static func text(_ path: String) -> String {
     String(decoding: (try? HostPath.read(path, limit: 1 << 24)) ?? [], as: UTF8.self)

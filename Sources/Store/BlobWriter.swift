@@ -1,6 +1,7 @@
 public import Core
 public import FileTree
 public import Linux
+internal import Synchronization
 
 /// The one way bytes come into the store: into a temporary file, hashed on the way, synced, renamed.
 ///
@@ -117,6 +118,31 @@ extension Store {
     let writer = try blobWriter()
     try writer.write(bytes)
     return try writer.finish(expected: digest).digest
+  }
+
+  /// Stores small documents as blobs: the disk is waited for once for all of them, not once for each.
+  func putBlobs(_ documents: [[UInt8]]) throws {
+    let missing = try sharing { try documents.filter { !(try markUsed(paths.blob(.sha256($0)))) } }
+    let written = try missing.map { bytes in
+      let temporary = try temporaryPath("blob")
+      let file = try OpenFile(temporary, .create, permissions: 0o600)
+      try file.write(bytes)
+      return (temporary: temporary, file: file, path: try paths.blob(.sha256(bytes)))
+    }
+    let failure = Mutex<(any Error)?>(nil)
+    ParallelLoop.run(written.count, width: written.count) { index in
+      do {
+        try written[index].file.sync()
+      } catch {
+        failure.withLock { $0 = error }
+      }
+    }
+    if let error = failure.withLock({ $0 }) { throw error }
+    for (temporary, file, path) in written {
+      try file.setMode(0o400)
+      try markUsed(temporary)
+      try HostPath.rename(temporary, to: path)
+    }
   }
 
   /// Opens a blob for reading; throws a `Failure` if the store does not have it.

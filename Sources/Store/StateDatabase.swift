@@ -14,7 +14,10 @@ final class StateDatabase: Sendable {
     var configuration = Configuration()
     configuration.journalMode = .wal
     configuration.busyMode = .timeout(30)
-    configuration.prepareDatabase { db in try db.execute(sql: "PRAGMA synchronous = NORMAL") }
+    configuration.prepareDatabase { db in
+      // Written back before the log is long: whoever opens the database after a process that left it open reads it.
+      try db.execute(sql: "PRAGMA synchronous = NORMAL; PRAGMA wal_autocheckpoint = 100")
+    }
     do {
       queue = try DatabaseQueue(path: paths.database, configuration: configuration)
       try StateDatabase.migrate(queue, paths)

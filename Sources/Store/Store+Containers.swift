@@ -19,8 +19,9 @@ extension Store {
     let temporary = try makeTemporaryDirectory("container", mode: 0o700)
     try HostPath.makeDirectories("\(temporary)/upper")
     try HostPath.makeDirectories("\(temporary)/work")
-    try replace("\(temporary)/config.json", with: document(record).bytes, durable: false)
-    try replace("\(temporary)/state.json", with: record.state.json.bytes, durable: false)
+    // Nobody sees the directory before it is renamed.
+    try OpenFile("\(temporary)/config.json", .create, permissions: 0o600).write(document(record).bytes)
+    try OpenFile("\(temporary)/state.json", .create, permissions: 0o600).write(record.state.json.bytes)
     try withContainerLock {
       try claim(record.name, for: record.id)
       try HostPath.rename(temporary, to: paths.container(record.id))
@@ -81,9 +82,11 @@ extension Store {
     }
   }
 
-  /// Removes the container and everything in its directory. Whether it may is the caller's to know.
-  public func removeContainer(_ id: String) throws {
-    let name = try? container(id: id).name
+  /// Removes the container and everything in its directory. Whether it may is the caller's to know; `name` spares a
+  /// caller who knows it too a look into the record.
+  public func removeContainer(_ id: String, name: String? = nil) throws {
+    // It may have been renamed since its caller knew it.
+    let name = try name.flatMap { try linked($0) == id ? $0 : nil } ?? (try? container(id: id).name)
     let temporary = try temporaryPath("container")
     try withContainerLock {
       do {
@@ -149,13 +152,17 @@ extension Store {
 
   /// Makes the name a symbolic link to the ID; under the lock. A link to a container that is gone is no claim.
   private func claim(_ name: String, for id: String) throws {
+    let link = "\(paths.containerNames)/\(name)"
+    if try HostPath.makeSymlink(link, target: id) { return }
     if let owner = try owner(of: name), owner != id {
       throw Failure(
         "use container name \"\(name)\"", "it is in use by container \(owner.prefix(12))",
         hint: "remove or rename that container first", exitCode: 125)
     }
-    try HostPath.removeFile("\(paths.containerNames)/\(name)")
-    try Directory(paths.containerNames).makeSymlink(TreePath.root.child(name), target: Array(id.utf8))
+    try HostPath.removeFile(link)
+    guard try HostPath.makeSymlink(link, target: id) else {
+      throw Failure("use container name \"\(name)\"", "it was taken meanwhile", exitCode: 125)
+    }
   }
 
   private func owner(of name: String) throws -> String? {
@@ -166,11 +173,6 @@ extension Store {
   /// The ID that the name's link holds, whether the container exists or not.
   private func linked(_ name: String) throws -> String? {
     guard !name.isEmpty, name != ".", name != "..", !name.utf8.contains(47), !name.utf8.contains(0) else { return nil }
-    do {
-      let target = try Directory(paths.containerNames).readLink(TreePath.root.child(name))
-      return String(decoding: target, as: UTF8.self)
-    } catch let error as SystemError where error.code == .noEntry || error.code == .nameTooLong {
-      return nil
-    }
+    return try HostPath.readLink("\(paths.containerNames)/\(name)")
   }
 }

@@ -19,7 +19,7 @@ extension Store {
       throw Failure(what, "the manifest names another config, \(manifest.config.digest)")
     }
     let names = Set(tags.map(\.withoutDigest.canonical))
-    if let there = try readRows().first(where: { $0.id == id }), names.isSubset(of: there.tags),
+    if let there = try findRow(id), names.isSubset(of: there.tags),
       Set(repoDigests).isSubset(of: there.repoDigests), let image = try? image(there)
     {
       return image
@@ -36,8 +36,8 @@ extension Store {
       size += layer.size
     }
     let bytes = manifestBytes ?? manifest.json.bytes
-    try putBlob(config, expected: id)
-    let manifestDigest = try putBlob(bytes)
+    try putBlobs([config, bytes])
+    let manifestDigest = Digest.sha256(bytes)
     let row = StateDatabase.Row(
       id: id, manifest: Descriptor(mediaType: manifest.mediaType, digest: manifestDigest, size: Int64(bytes.count)),
       size: size, tags: names.sorted(), repoDigests: repoDigests.sorted())
@@ -57,7 +57,7 @@ extension Store {
 
   /// The image `id`, or nil if the store does not have it.
   public func image(_ id: Digest) throws -> StoredImage? {
-    try using { try readRows().first { $0.id == id } }
+    try using { try findRow(id) }
   }
 
   /// The image that `find` finds. While a lease is held, neither it nor its layers are collected from then on.
@@ -115,8 +115,15 @@ extension Store {
   /// Throws `no such image: text`, with the nearest name, or that several IDs begin so.
   /// While a lease is held, neither the image nor its layers are collected from then on.
   public func resolve(_ text: String) throws -> StoredImage {
+    // The usual case: a name with its tag.
+    let name = (try? Digest(text)) == nil ? try? ImageReference(text) : nil
     var rows: [StateDatabase.Row] = []
     let found = try using {
+      if let name, name.digest == nil,
+        let row = Store.findRow(named: name.canonical, in: try HostPath.read(paths.index))
+      {
+        return row
+      }
       rows = try readRows()
       return try lookUp(text, rows).row
     }
@@ -162,6 +169,13 @@ extension Store {
     let names = rows.flatMap(\.tags).compactMap { try? ImageReference($0) }
     let candidates = names.map(\.familiar) + names.map(\.familiarRepository)
     return Failure("", "no such image: \(text)" + didYouMean(text, in: candidates.filter { $0 != text }.sorted()))
+  }
+
+  /// The row of `id`, nil if the store does not have the image.
+  private func findRow(_ id: Digest) throws -> StateDatabase.Row? {
+    let index = try HostPath.read(paths.index)
+    if let row = Store.findRow(id, in: index) { return row }
+    return Store.isOwnWriting(index) ? nil : try readRows().first { $0.id == id }
   }
 
   func readRows() throws -> [StateDatabase.Row] { try Store.readIndex(paths) }

@@ -19,8 +19,13 @@ extension Store {
     } catch let failure as Failure {
       throw failure.during("read \(paths.index)")
     }
+    return rows(of: index.manifests)
+  }
+
+  /// The images that the descriptors of an index name, sorted by ID.
+  private static func rows(of descriptors: [Descriptor]) -> [StateDatabase.Row] {
     var rows: [Digest: StateDatabase.Row] = [:]
-    for descriptor in index.manifests {
+    for descriptor in descriptors {
       guard let text = descriptor.annotations[idKey], let id = try? Digest(text),
         let size = descriptor.annotations[sizeKey].flatMap({ Int64($0) })
       else { continue }
@@ -59,5 +64,43 @@ extension Store {
           return named
         }
       })
+  }
+
+  /// Whether the index is canonical, as Stave writes it, and not another tool's.
+  static func isOwnWriting(_ index: [UInt8]) -> Bool { index.starts(with: "{\"manifests\":[".utf8) }
+
+  /// The image that has the canonical name `name`, found without parsing what `index.json` says of the others: a store
+  /// may have thousands. Nil is sure only where `isOwnWriting`.
+  static func findRow(named name: String, in index: [UInt8]) -> StateDatabase.Row? {
+    let descriptors = find("\"\(nameKeys[1])\":\(JSON.string(name).text)", in: index)
+    guard let descriptor = descriptors.first(where: { $0.annotations[nameKeys[1]] == name }),
+      let id = descriptor.annotations[idKey].flatMap({ try? Digest($0) })
+    else { return nil }
+    return findRow(id, in: index)
+  }
+
+  /// As `findRow(named:in:)`, of the image `id`.
+  static func findRow(_ id: Digest, in index: [UInt8]) -> StateDatabase.Row? {
+    rows(of: find("\"\(idKey)\":\"\(id.text)\"", in: index)).first { $0.id == id }
+  }
+
+  /// The descriptors of a canonical index in whose text `needle` stands.
+  private static func find(_ needle: String, in index: [UInt8]) -> [Descriptor] {
+    // How each of ours begins: annotations are the first member by name. Quotes within strings are escaped, so that no
+    // string can hold it.
+    let opening = Array("{\"annotations\":{".utf8)
+    let needle = Array(needle.utf8)
+    var found: [Descriptor] = []
+    var at = 0
+    while let hit = ByteSearch.first(needle, in: index, from: at) {
+      var start = hit
+      while start > 0, index[start] != opening[0] || !index[start...].starts(with: opening) { start -= 1 }
+      let end = ByteSearch.first(opening, in: index, from: hit) ?? index.count
+      if let (json, _) = try? JSON.parseFirst(Array(index[start..<end])), let descriptor = try? Descriptor(json: json) {
+        found.append(descriptor)
+      }
+      at = end
+    }
+    return found
   }
 }

@@ -1,5 +1,6 @@
 import Core
 import Foundation
+import Linux
 import Testing
 
 @testable import Sandbox
@@ -109,6 +110,18 @@ import Testing
     #expect(failure { $0.mounts.append(MountSpec("/x", .bind, source: "/x", options: ["zap"])) } != nil)
     #expect(failure { $0.environment = ["A=\0"] } != nil)
     #expect(failure { $0.root = .overlay(lowers: [], upper: "/u", work: "/w") } != nil)
+  }
+
+  @Test func hierarchiesAtTheUsualPlaceAreThoseOfTheMountTable() throws {
+    // A machine may have them elsewhere, or none.
+    guard let usual = CgroupHierarchies(below: "/sys/fs/cgroup") else { return }
+    let table = CgroupHierarchies(
+      mountinfo: String(decoding: try HostPath.read("/proc/self/mountinfo"), as: UTF8.self))
+    #expect(Set(usual.controllers.keys) == Set(table.controllers.keys))
+    #expect((usual.unified == nil) == (table.unified == nil))
+    for place in [usual.unified].compactMap({ $0 }) + usual.controllers.values {
+      #expect(try HostPath.status(place + "/cgroup.procs") != nil)
+    }
   }
 
   @Test func hierarchiesOfMountinfo() {

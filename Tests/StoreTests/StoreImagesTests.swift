@@ -71,6 +71,29 @@ import Testing
   #expect(try other.resolve("a:2").repoTags.count == 2)
 }
 
+@Test func oneImageIsFoundWithoutParsingTheOthers() throws {
+  let scratch = try Scratch()
+  let layer = try scratch.layer("a", "1")
+  try scratch.image([layer], ["b", "a:2", "registry.example/b"], label: "1")
+  try scratch.image([layer], ["bb", "b:20"], label: "2")
+  try scratch.image([], label: "3")
+  let rows = try scratch.store.readRows()
+  let index = try HostPath.read(scratch.store.paths.index)
+  #expect(Store.isOwnWriting(index))
+  for row in rows {
+    #expect(Store.findRow(row.id, in: index) == row)
+    for tag in row.tags { #expect(Store.findRow(named: tag, in: index) == row) }
+  }
+  #expect(Store.findRow(named: "docker.io/library/b:2", in: index) == nil)
+  #expect(Store.findRow(.sha256("none"), in: index) == nil)
+  // As another tool might write it: found all the same.
+  let pretty = Array(try JSON.parse(index).pretty().utf8)
+  #expect(!Store.isOwnWriting(pretty))
+  try HostPath.write(pretty, to: scratch.store.paths.index)
+  #expect(try scratch.store.image(rows[0].id)?.id == rows[0].id)
+  #expect(try scratch.store.resolve("b:20").id == scratch.store.resolve("bb").id)
+}
+
 @Test func removalFollowsTheNames() throws {
   let scratch = try Scratch()
   let store = scratch.store

@@ -20,24 +20,26 @@ final class ProgressPrinter: Sendable {
     }
   }
 
-  /// Runs `body` while the view's clock ticks ten times a second.
+  /// Runs `body` while the view's clock ticks ten times a second, where it has one.
   func whileTicking<T: Sendable>(_ body: @escaping @Sendable () async throws -> T) async throws -> T {
-    let ticks = Task { [self] in
-      while !Task.isCancelled {
-        try await Task.sleep(for: .milliseconds(100))
-        tick()
+    guard view.withLock({ $0.showsTime }) else { return try await body() }
+    // What ends the clock is the end of the pipe: nobody waits for its next tick.
+    var pipe: (read: OpenFile, write: OpenFile)? = try OpenFile.pipe()
+    let ticks = Task { [self, end = pipe?.read] in
+      await BlockingPool.shared.run { [self] in
+        guard let end else { return }
+        while let ready = try? Poll.readable([end.descriptor], milliseconds: 100), ready.isEmpty { tick() }
       }
     }
+    let result: Result<T, any Error>
     do {
-      let value = try await body()
-      ticks.cancel()
-      _ = await ticks.result
-      return value
+      result = .success(try await body())
     } catch {
-      ticks.cancel()
-      _ = await ticks.result
-      throw error
+      result = .failure(error)
     }
+    pipe = nil
+    await ticks.value
+    return try result.get()
   }
 
   private func tick() {

@@ -4,6 +4,8 @@ internal import Core
 protocol ProgressView: Sendable {
   /// The text that `event` adds.
   mutating func text(for event: ProgressEvent) -> String
+  /// Whether `text(at:)` is ever anything: a clock costs a thread.
+  var showsTime: Bool { get }
   /// The text that the passing of time adds: a repaint of what counts seconds. `now` is the present.
   mutating func text(at now: Timestamp) -> String
   /// The terminal has this size from now on, in cells.
@@ -11,6 +13,7 @@ protocol ProgressView: Sendable {
 }
 
 extension ProgressView {
+  var showsTime: Bool { false }
   mutating func resize(columns: Int, rows: Int) {}
   mutating func text(at now: Timestamp) -> String { "" }
 }

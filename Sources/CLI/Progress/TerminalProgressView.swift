@@ -5,6 +5,7 @@ internal import Core
 /// The picture is never higher than the terminal; what is erased is exactly what was painted. When the build ends it
 /// is painted a last time with all steps.
 struct TerminalProgressView: ProgressView {
+  let showsTime = true
   private var columns: Int
   private var rows: Int
   private let hasColor: Bool

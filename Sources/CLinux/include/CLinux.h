@@ -35,8 +35,15 @@ ssize_t stave_fgetxattr(int fd, const char *name, void *value, size_t size);
 ssize_t stave_flistxattr(int fd, char *list, size_t size);
 int stave_fsetxattr(int fd, const char *name, const void *value, size_t size);
 int stave_pipe2(int fds[2], int flags);
+// getdents64(2): one record after another, each of 8 bytes inode, 8 offset, 2 length of the record, 1 kind (DT_*), and
+// the name with its NUL.
+ssize_t stave_getdents(int fd, void *buffer, size_t size);
 ssize_t stave_getrandom(void *buffer, size_t size);
 char **stave_environment(void);
+// The type of the file system that holds `path` (statfs(2)); -1 and errno on failure.
+int64_t stave_file_system(const char *path);
+// memmem(3): where `needle` first stands in `bytes`, or NULL.
+const void *stave_find(const void *bytes, size_t size, const void *needle, size_t length);
 
 // Attaches `file` to a free loop device, read-only, until nobody has the device open: its descriptor, and in `*number`
 // the N of /dev/loopN. -1 and errno on failure. `name` is what lists of devices show.
@@ -51,5 +58,17 @@ uint32_t stave_crc32c_portable(uint32_t crc, const void *bytes, size_t size);
 int stave_fsopen(const char *type, unsigned flags);
 int stave_fsconfig(int fd, unsigned command, const char *key, const char *value);
 int stave_fsmount(int fd, unsigned flags, unsigned attributes);
+
+// From now on all jobs of tasks that name no executor of their own come to `to`, to be run by `stave_run_job` on any
+// thread, and not to threads that the runtime makes. Before the first task.
+void stave_take_jobs(void (*to)(void *job));
+void stave_run_job(void *job);
+
+// What this thread is: the pool that it works for, NULL for other threads, and whether it is within a call that may
+// block. `stave_thread_enter_blocking` is 0 where the thread was within one already.
+void *stave_thread_pool(void);
+void stave_thread_set_pool(void *pool);
+int stave_thread_enter_blocking(void);
+void stave_thread_leave_blocking(void);
 
 #endif
