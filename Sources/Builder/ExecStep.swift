@@ -81,7 +81,7 @@ struct ExecStep: Sendable {
     let spec = try spec(folder, places)
     let log = try StepLog(path: folder.log) { stream, bytes in executor.reporter.log(vertex.id, stream, bytes) }
     do {
-      let process = try executor.launcher().launch(spec, stdio: log.takeStdio())
+      let process = try executor.launcher.launch(spec, stdio: log.takeStdio())
       executor.remark(process.warnings)
       return (process, log)
     } catch var failure as Failure {

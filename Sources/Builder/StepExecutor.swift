@@ -4,7 +4,6 @@ internal import FileTree
 public import Graph
 internal import Linux
 internal import Sandbox
-internal import Synchronization
 public import Store
 internal import Synchronization
 
@@ -16,7 +15,7 @@ public final class StepExecutor: OpExecutor {
   let source: DockerfileDocument
   let reporter: ProgressReporter
   let resources: ResourceLimits
-  private let madeLauncher = Mutex<(any ProcessLauncher)?>(nil)
+  let launcher: any ProcessLauncher
   /// Layers that are packed at a time: beside the steps that run.
   let packers = TaskLimit(max(1, Machine.processorCount))
   let removal = BackgroundRemoval()
@@ -33,16 +32,7 @@ public final class StepExecutor: OpExecutor {
     self.source = source
     self.reporter = reporter
     self.resources = resources
-  }
-
-  /// What starts processes, made for the first of them: a build from the cache looks for no control groups.
-  func launcher() throws -> any ProcessLauncher {
-    try madeLauncher.withLock { made in
-      if let made { return made }
-      let launcher = try SandboxLauncher(stateDirectory: store.root + "/sandbox")
-      made = launcher
-      return launcher
-    }
+    launcher = SandboxLauncher(stateDirectory: store.root + "/sandbox")
   }
 
   /// The time of directories that no one brought: WORKDIR's, and parents of what COPY copies. A fixed one, since the

@@ -7,7 +7,7 @@
 #include <sys/syscall.h>
 #include <unistd.h>
 
-enum { max_rules = 128, per_rule = 10, fixed = 16 };
+enum { max_rules = 128, per_rule = 13, fixed = 16 };
 
 #define INSN(CODE, DST, SRC, OFF, IMM) \
   ((struct bpf_insn){.code = (CODE), .dst_reg = (DST), .src_reg = (SRC), .off = (OFF), .imm = (IMM)})
@@ -28,17 +28,40 @@ int stave_load_device_guard(const struct stave_device_rule *rules, size_t count)
   program[n++] = INSN(BPF_LDX | BPF_MEM | BPF_W, 5, 1, 8, 0);
   for (size_t k = 0; k < count; k++) {
     const struct stave_device_rule *rule = &rules[k];
-    // Lengths of what follows, so that a mismatch jumps to the next rule.
-    int checks = (rule->type != 0) + (rule->major >= 0) + (rule->minor >= 0);
-    int left = checks + 3 + 2;
-    if (rule->type) program[n++] = INSN(BPF_JMP | BPF_JNE | BPF_K, 2, 0, (short)--left, (int)rule->type);
-    if (rule->major >= 0) program[n++] = INSN(BPF_JMP | BPF_JNE | BPF_K, 4, 0, (short)--left, (int)rule->major);
-    if (rule->minor >= 0) program[n++] = INSN(BPF_JMP | BPF_JNE | BPF_K, 5, 0, (short)--left, (int)rule->minor);
-    program[n++] = INSN(BPF_ALU | BPF_MOV | BPF_X, 6, 3, 0, 0);
-    program[n++] = INSN(BPF_ALU | BPF_AND | BPF_K, 6, 0, 0, (int)(~rule->access & 7));
-    program[n++] = INSN(BPF_JMP | BPF_JNE | BPF_K, 6, 0, 2, 0);
+    // What does not match jumps to the next rule.
+    size_t jumps[6], pending = 0;
+    if (rule->type) {
+      jumps[pending++] = n;
+      program[n++] = INSN(BPF_JMP | BPF_JNE | BPF_K, 2, 0, 0, (int)rule->type);
+    }
+    if (rule->major >= 0) {
+      jumps[pending++] = n;
+      program[n++] = INSN(BPF_JMP | BPF_JNE | BPF_K, 4, 0, 0, rule->major);
+    }
+    if (rule->minors) {
+      jumps[pending++] = n;
+      program[n++] = INSN(BPF_JMP | BPF_JGT | BPF_K, 5, 0, 0, 31);
+      program[n++] = INSN(BPF_ALU64 | BPF_MOV | BPF_K, 6, 0, 0, 1);
+      program[n++] = INSN(BPF_ALU64 | BPF_LSH | BPF_X, 6, 5, 0, 0);
+      program[n++] = INSN(BPF_ALU | BPF_AND | BPF_K, 6, 0, 0, (int)rule->minors);
+      jumps[pending++] = n;
+      program[n++] = INSN(BPF_JMP | BPF_JEQ | BPF_K, 6, 0, 0, 0);
+    } else if (rule->minor >= 0) {
+      jumps[pending++] = n;
+      program[n++] = INSN(BPF_JMP | BPF_JNE | BPF_K, 5, 0, 0, rule->minor);
+    }
+    if ((rule->access & 7) != 7) {
+      program[n++] = INSN(BPF_ALU | BPF_MOV | BPF_X, 6, 3, 0, 0);
+      program[n++] = INSN(BPF_ALU | BPF_AND | BPF_K, 6, 0, 0, (int)(~rule->access & 7));
+      jumps[pending++] = n;
+      program[n++] = INSN(BPF_JMP | BPF_JNE | BPF_K, 6, 0, 0, 0);
+    }
     program[n++] = INSN(BPF_ALU64 | BPF_MOV | BPF_K, 0, 0, 0, 1);
     program[n++] = INSN(BPF_JMP | BPF_EXIT, 0, 0, 0, 0);
+    while (pending > 0) {
+      size_t jump = jumps[--pending];
+      program[jump].off = (short)(n - jump - 1);
+    }
   }
   program[n++] = INSN(BPF_ALU64 | BPF_MOV | BPF_K, 0, 0, 0, 0);
   program[n++] = INSN(BPF_JMP | BPF_EXIT, 0, 0, 0, 0);

@@ -14,8 +14,15 @@ struct child_descriptors {
 
 // Moves `fd` above the standard streams: there it keeps its number in a child. -1 and errno if it can't, or is -1.
 int high(int fd);
-// Never returns.
-void stave_walk(const struct stave_launch *launch, const struct child_descriptors *fds, char **arguments,
-                char **environment) __attribute__((noreturn));
+// What a child in the launcher's memory says, in place of the status pipe.
+struct reports {
+  uint8_t *bytes;
+  size_t capacity;
+  size_t length;
+};
+
+// Never returns. Without `reports`, the child says through the status pipe what it has to say.
+void stave_walk(const struct stave_launch *launch, const struct child_descriptors *fds, struct reports *reports,
+                char **arguments, char **environment) __attribute__((noreturn));
 
 #endif

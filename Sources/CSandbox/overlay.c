@@ -1,6 +1,5 @@
 // The overlay root and its lowers.
 #include "walk.h"
-#include "launch.h"
 #include <sys/mount.h>
 
 char *append(char *end, char *limit, const char *text) {

@@ -1,4 +1,4 @@
-// The launching side: one thread that makes every clone.
+// The launching side: threads that make the clones.
 #define _GNU_SOURCE
 #include "launch.h"
 #include <errno.h>
@@ -8,28 +8,77 @@
 #include <signal.h>
 #include <stdlib.h>
 #include <string.h>
+#include <sys/mman.h>
+#include <sys/prctl.h>
 #include <sys/socket.h>
 #include <sys/syscall.h>
 #include <unistd.h>
+
+enum { stack_size = 256 << 10, reports_size = 1 << 20 };
+
+// A child in the memory of the launcher, which the cloning thread gives up until the child has executed its program:
+// copying the memory map and then every page that either side writes would cost more than all of the walk.
+struct arena {
+  char *stack;      // stack_size bytes, the lowest page not to be touched
+  uint8_t *reports; // reports_size bytes
+};
 
 struct request {
   const struct stave_launch *launch;
   const struct child_descriptors *fds;
   char **arguments;
   char **environment;
-  int pid;
-  int pidfd;
+  struct stave_launched *launched;
+  struct reports reports;
   int error;
   int done;
+  struct request *next;
 };
 
 static pthread_mutex_t lock = PTHREAD_MUTEX_INITIALIZER;
 static pthread_cond_t asked = PTHREAD_COND_INITIALIZER;
 static pthread_cond_t answered = PTHREAD_COND_INITIALIZER;
-static struct request *pending;
-static int running;
+// What follows is under the lock.
+static struct request *queue, **queue_end = &queue;
+static int queued, threads, idle, sharing, was_dumpable;
 
-static void clone_child(struct request *request) {
+static void walk(void *argument) {
+  struct request *request = argument;
+  stave_walk(request->launch, request->fds, request->reports.bytes ? &request->reports : NULL, request->arguments,
+             request->environment);
+}
+
+#ifdef __x86_64__
+enum { can_share = 1 };
+
+// clone3(2) for a child with a stack of its own, on which it calls `function`. The pid, or a negative errno.
+static long clone_on_stack(struct clone_args *arguments, void (*function)(void *), void *argument) {
+  long result;
+  register void (*child_function)(void *) __asm__("r12") = function;
+  register void *child_argument __asm__("r13") = argument;
+  __asm__ volatile("syscall\n\t"
+                   "test %%rax, %%rax\n\t"
+                   "jnz 1f\n\t"
+                   "xor %%ebp, %%ebp\n\t"
+                   "mov %%r13, %%rdi\n\t"
+                   "call *%%r12\n\t"
+                   "hlt\n"
+                   "1:"
+                   : "=a"(result)
+                   : "0"((long)SYS_clone3), "D"(arguments), "S"(sizeof *arguments), "r"(child_function),
+                     "r"(child_argument)
+                   : "rcx", "r11", "memory", "cc");
+  return result;
+}
+#else
+enum { can_share = 0 };
+static long clone_on_stack(struct clone_args *arguments, void (*function)(void *), void *argument) {
+  (void)arguments, (void)function, (void)argument;
+  return -ENOSYS;
+}
+#endif
+
+static void clone_child(struct request *request, const struct arena *arena) {
   int pidfd = -1;
   struct clone_args arguments = {
       .flags = request->launch->clone_flags | CLONE_PIDFD,
@@ -40,46 +89,101 @@ static void clone_child(struct request *request) {
     arguments.flags |= CLONE_INTO_CGROUP;
     arguments.cgroup = (uint64_t)request->launch->cgroup;
   }
-  long pid = syscall(SYS_clone3, &arguments, sizeof arguments);
-  if (pid == 0) stave_walk(request->launch, request->fds, request->arguments, request->environment);
-  request->error = pid < 0 ? errno : 0;
-  request->pid = (int)pid;
-  request->pidfd = pidfd;
+  long pid;
+  // A child that waits for its id maps waits for the launcher, which must go on.
+  if (can_share && arena->stack && !request->launch->waits) {
+    arguments.flags |= CLONE_VM | CLONE_VFORK;
+    arguments.stack = (uint64_t)(uintptr_t)arena->stack;
+    arguments.stack_size = stack_size;
+    request->reports.bytes = arena->reports;
+    request->reports.capacity = reports_size;
+    pid = clone_on_stack(&arguments, walk, request);
+    request->error = pid < 0 ? (int)-pid : 0;
+  } else {
+    pid = syscall(SYS_clone3, &arguments, sizeof arguments);
+    if (pid == 0) walk(request);
+    request->error = pid < 0 ? errno : 0;
+  }
+  request->launched->pid = (int)pid;
+  request->launched->pidfd = pidfd;
+  request->launched->walked = pid > 0 && request->reports.bytes;
+  if (!request->launched->walked || request->reports.length == 0) return;
+  // The arena serves the next one.
+  request->launched->reports = malloc(request->reports.length);
+  if (!request->launched->reports) return;
+  memcpy(request->launched->reports, request->reports.bytes, request->reports.length);
+  request->launched->report_length = request->reports.length;
+}
+
+// A child that takes other ids makes the memory it is in undumpable, which hides much of /proc/self from its owner
+// outside the initial user namespace. Not while another child is in it: others of its user could look into it.
+static void stop_sharing(void) {
+  if (--sharing == 0 && was_dumpable && prctl(PR_GET_DUMPABLE, 0, 0, 0, 0) != 1) prctl(PR_SET_DUMPABLE, 1, 0, 0, 0);
+}
+
+static struct arena make_arena(void) {
+  struct arena arena = {0};
+  char *memory = mmap(NULL, stack_size + reports_size, PROT_READ | PROT_WRITE,
+                      MAP_PRIVATE | MAP_ANONYMOUS | MAP_NORESERVE, -1, 0);
+  if (memory == MAP_FAILED) return arena;
+  if (mprotect(memory, 4096, PROT_NONE) < 0) {
+    munmap(memory, stack_size + reports_size);
+    return arena;
+  }
+  arena.stack = memory;
+  arena.reports = (uint8_t *)memory + stack_size;
+  return arena;
 }
 
 static void *serve(void *unused) {
   (void)unused;
+  struct arena arena = make_arena();
   pthread_mutex_lock(&lock);
   for (;;) {
-    while (!pending) pthread_cond_wait(&asked, &lock);
-    struct request *request = pending;
-    pending = NULL;
-    clone_child(request);
+    idle++;
+    while (!queue) pthread_cond_wait(&asked, &lock);
+    idle--;
+    struct request *request = queue;
+    queue = request->next;
+    if (!queue) queue_end = &queue;
+    queued--;
+    if (sharing++ == 0) was_dumpable = prctl(PR_GET_DUMPABLE, 0, 0, 0, 0) == 1;
+    pthread_mutex_unlock(&lock);
+    clone_child(request, &arena);
+    pthread_mutex_lock(&lock);
+    stop_sharing();
     request->done = 1;
     pthread_cond_broadcast(&answered);
   }
   return NULL;
 }
 
+// One more thread that clones. It lives as long as the process, since a parent-death signal follows the thread.
+static int start_thread(void) {
+  sigset_t all, before;
+  sigfillset(&all);
+  // The thread, and so every child until it executes, has all signals blocked.
+  pthread_sigmask(SIG_SETMASK, &all, &before);
+  pthread_t thread;
+  int error = pthread_create(&thread, NULL, serve, NULL);
+  pthread_sigmask(SIG_SETMASK, &before, NULL);
+  if (error) return error;
+  pthread_detach(thread);
+  threads++;
+  return 0;
+}
+
 static int submit(struct request *request) {
+  enum { max_threads = 32 };
   pthread_mutex_lock(&lock);
   int error = 0;
-  if (!running) {
-    sigset_t all, before;
-    sigfillset(&all);
-    // The thread, and so every child until it executes, has all signals blocked.
-    pthread_sigmask(SIG_SETMASK, &all, &before);
-    pthread_t thread;
-    error = pthread_create(&thread, NULL, serve, NULL);
-    pthread_sigmask(SIG_SETMASK, &before, NULL);
-    if (!error) {
-      pthread_detach(thread);
-      running = 1;
-    }
-  }
-  while (!error && pending) pthread_cond_wait(&answered, &lock);
+  if (queued >= idle && threads < max_threads) error = start_thread();
+  // Another thread will do it later.
+  if (threads > 0) error = 0;
   if (!error) {
-    pending = request;
+    *queue_end = request;
+    queue_end = &request->next;
+    queued++;
     pthread_cond_signal(&asked);
     while (!request->done) pthread_cond_wait(&answered, &lock);
     error = request->error;
@@ -152,10 +256,9 @@ int stave_spawn(const struct stave_launch *launch, struct stave_launched *launch
   int error = arguments ? 0 : EINVAL;
   if (!error && open_channels(launch, &fds, launched) < 0) error = errno;
   if (!error) {
-    struct request request = {.launch = launch, .fds = &fds, .arguments = arguments, .environment = environment};
+    struct request request = {
+        .launch = launch, .fds = &fds, .arguments = arguments, .environment = environment, .launched = launched};
     error = submit(&request);
-    launched->pid = request.pid;
-    launched->pidfd = request.pidfd;
   }
   for (int k = 0; k < 3; k++) close_if_open(fds.stdio[k]);
   close_if_open(fds.status);
@@ -169,6 +272,12 @@ int stave_spawn(const struct stave_launch *launch, struct stave_launched *launch
   }
   free(arguments);
   return error;
+}
+
+void stave_discard_reports(struct stave_launched *launched) {
+  free(launched->reports);
+  launched->reports = NULL;
+  launched->report_length = 0;
 }
 
 int stave_receive_descriptor(int socket) {

@@ -1,6 +1,5 @@
 // The steps in order, and what is said about them.
 #include "walk.h"
-#include "launch.h"
 #include <linux/if.h>
 #include <poll.h>
 #include <sched.h>
@@ -29,6 +28,16 @@ void report(struct walk *w, uint32_t kind, int error, const char *text) {
   struct stave_report head = {.kind = kind, .error = error, .step = w->index, .length = (uint32_t)length};
   memcpy(message, &head, sizeof head);
   memcpy(message + sizeof head, text, length);
+  if (w->reports) {
+    // There is always room for the last one.
+    if (kind != STAVE_REPORT_FAILED && w->reports->capacity - w->reports->length < 2 * sizeof message) {
+      report(w, STAVE_REPORT_FAILED, E2BIG, "too many places had to be made");
+      _exit(125);
+    }
+    memcpy(w->reports->bytes + w->reports->length, message, sizeof head + length);
+    w->reports->length += sizeof head + length;
+    return;
+  }
   // Shorter than PIPE_BUF: written whole or not at all.
   while (write(w->status, message, sizeof head + length) < 0 && errno == EINTR) {
   }
@@ -171,10 +180,11 @@ static void own_pipes(const struct stave_launch *launch) {
   }
 }
 
-void stave_walk(const struct stave_launch *launch, const struct child_descriptors *fds, char **arguments,
-                char **environment) {
+void stave_walk(const struct stave_launch *launch, const struct child_descriptors *fds, struct reports *reports,
+                char **arguments, char **environment) {
   struct walk w = {
-      .status = fds->status, .release = fds->release, .sender = fds->sender, .root = -1, .empty = -1,
+      .status = fds->status, .reports = reports, .release = fds->release, .sender = fds->sender, .root = -1,
+      .empty = -1,
       .arguments = arguments, .environment = environment,
   };
   // From here on nothing of the launcher's terminal or session reaches the process.

@@ -4,6 +4,7 @@
 
 #define _GNU_SOURCE
 #include "CSandbox.h"
+#include "launch.h"
 #include <errno.h>
 #include <fcntl.h>
 #include <linux/mount.h>
@@ -16,6 +17,7 @@
 
 struct walk {
   int status;   // write end of the status pipe
+  struct reports *reports; // in its place, or NULL
   int release;  // read end of the release pipe, or -1
   int sender;   // socket to hand descriptors over, or -1
   int root;     // the new root, O_PATH; -1 before there is one

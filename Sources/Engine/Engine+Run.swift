@@ -114,7 +114,7 @@ extension Engine {
     _ root: (lowers: [ProcessSpec.LowerLayer], view: MergedTree), _ signals: SignalQueue
   ) throws -> End {
     let spec = try plan.spec(request, folder: folder, lowers: root.lowers, view: root.view)
-    let launcher = try SandboxLauncher(stateDirectory: store.root + "/sandbox")
+    let launcher = SandboxLauncher(stateDirectory: store.root + "/sandbox")
     let streams = try ForegroundStreams(request)
     let process = try launcher.launch(spec, stdio: streams.takeStdio())
     let started = Machine.now()

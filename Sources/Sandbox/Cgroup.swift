@@ -37,13 +37,13 @@ final class Cgroup: Sendable {
   /// Removes the group, killing whatever is still in it. Again is harmless.
   func destroy() {
     for directory in directories.reversed() {
-      for attempt in 0..<200 {
+      for attempt in 0..<200 as Range<UInt32> {
         do {
           try HostPath.removeDirectory(directory)
         } catch let error as SystemError where error.code == .busy {
           // Dead processes leave their group a moment after they are reaped.
-          if attempt == 0 { try? OpenFile(directory + "/cgroup.kill", .append).write("1") }
-          pause(milliseconds: 1)
+          if attempt == 4 { try? OpenFile(directory + "/cgroup.kill", .append).write("1") }
+          pause(microseconds: min(50 << min(attempt, 10), 5000))
           continue
         } catch {}
         break

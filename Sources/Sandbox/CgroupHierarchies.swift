@@ -87,15 +87,16 @@ struct CgroupHierarchies: Sendable, Equatable {
     return mount.place + path.dropFirst(mount.root.count)
   }
 
-  /// This machine's, as this process may use them.
-  static func current() -> CgroupHierarchies {
-    let hasAll = UserNamespace.isInitial && Machine.effectiveUserID == 0
-    if hasAll, let usual = CgroupHierarchies(below: "/sys/fs/cgroup") { return usual }
+  /// This machine's, as this process may use them; looked at once.
+  static let current: CgroupHierarchies = {
+    let isRoot = UserNamespace.isInitial && Machine.effectiveUserID == 0
+    // The list of all mounts can be long: only where it must be read.
+    if isRoot, let usual = CgroupHierarchies(below: "/sys/fs/cgroup") { return usual }
     let mountinfo = text("/proc/self/mountinfo")
-    if hasAll { return CgroupHierarchies(mountinfo: mountinfo) }
+    if isRoot { return CgroupHierarchies(mountinfo: mountinfo) }
     return CgroupHierarchies(
       mountinfo: mountinfo, own: text("/proc/self/cgroup"), isWritable: { HostPath.isWritable($0) })
-  }
+  }()
 
   /// The hierarchies where they usually are, `place` itself or directories in it; nil where there are none. A machine
   /// may have hundreds of mounts: its whole list takes longer to read than a container to start.
@@ -126,7 +127,7 @@ struct CgroupHierarchies: Sendable, Equatable {
 public enum ControlGroups {
   /// The controllers that can limit what this process starts, sorted; empty where none can.
   public static func usable() -> [String] {
-    let hierarchies = CgroupHierarchies.current()
+    let hierarchies = CgroupHierarchies.current
     var names = Set(hierarchies.controllers.keys)
     if hierarchies.isUnifiedOnly, let unified = hierarchies.unified,
       let bytes = try? HostPath.read(unified + "/cgroup.controllers", limit: 65536)

@@ -34,7 +34,26 @@ struct DeviceRule: Sendable, Equatable {
     if access.contains("w") { bits |= 4 }
     return stave_device_rule(
       type: type == "b" ? 1 : type == "c" ? 2 : 0, major: major.map { Int32(clamping: $0) } ?? -1,
-      minor: minor.map { Int32(clamping: $0) } ?? -1, access: bits)
+      minor: minor.map { Int32(clamping: $0) } ?? -1, minors: 0, access: bits)
+  }
+
+  /// `rules` with those in one that differ in their minor number only: the kernel checks a program in the time of its
+  /// length, at every start of a container.
+  static func wires(_ rules: [DeviceRule]) -> [stave_device_rule] {
+    var out: [stave_device_rule] = []
+    for wire in rules.map(\.wire) {
+      let isSmall = wire.minor >= 0 && wire.minor < 32
+      let same = out.firstIndex {
+        $0.minors != 0 && $0.type == wire.type && $0.major == wire.major && $0.access == wire.access
+      }
+      if isSmall, let same {
+        out[same].minors |= 1 << UInt32(wire.minor)
+      } else {
+        out.append(wire)
+        if isSmall { out[out.count - 1].minors = 1 << UInt32(wire.minor) }
+      }
+    }
+    return out
   }
 }
 
@@ -54,7 +73,7 @@ enum DeviceGuard {
   }
 
   private static func load(_ rules: [DeviceRule]) -> OpenFile? {
-    let wire = rules.map(\.wire)
+    let wire = DeviceRule.wires(rules)
     let descriptor = stave_load_device_guard(wire, wire.count)
     return descriptor < 0 ? nil : OpenFile(owning: descriptor, path: "device guard")
   }

@@ -5,20 +5,20 @@ internal import Linux
 /// Starts processes on this machine, confined as their spec says.
 public final class SandboxLauncher: ProcessLauncher {
   private let stateDirectory: String
-  private let hierarchies: CgroupHierarchies
+  private let givenHierarchies: CgroupHierarchies?
   private let overlayForm: OverlayForm
 
   /// A launcher that keeps compiled filters and mount skeletons in `stateDirectory`, which is made if missing.
-  public convenience init(stateDirectory: String) throws {
-    try self.init(stateDirectory: stateDirectory, hierarchies: CgroupHierarchies.current())
+  /// Nothing is looked at before the first launch.
+  public convenience init(stateDirectory: String) { self.init(stateDirectory: stateDirectory, hierarchies: nil) }
+
+  init(stateDirectory: String, hierarchies: CgroupHierarchies?, overlayForm: OverlayForm = .any) {
+    self.stateDirectory = stateDirectory
+    givenHierarchies = hierarchies
+    self.overlayForm = overlayForm
   }
 
-  init(stateDirectory: String, hierarchies: CgroupHierarchies, overlayForm: OverlayForm = .any) throws {
-    self.stateDirectory = stateDirectory
-    self.hierarchies = hierarchies
-    self.overlayForm = overlayForm
-    try HostPath.makeDirectories(stateDirectory + "/seccomp", mode: 0o700)
-  }
+  private var hierarchies: CgroupHierarchies { givenHierarchies ?? CgroupHierarchies.current }
 
   /// The plan that `launch` would follow on this machine, without control groups: for `--print`.
   public func plan(_ spec: ProcessSpec) throws -> SpawnPlan {
@@ -159,6 +159,7 @@ public final class SandboxLauncher: ProcessLauncher {
     guard error == 0 else {
       throw Failure("make the container's namespaces", SystemError.Code(rawValue: error).text, exitCode: 125)
     }
+    defer { stave_discard_reports(&launched) }
     let handle = ProcessHandle(
       pid: launched.pid, pidfd: OpenFile(owning: launched.pidfd, path: "process \(launched.pid)"))
     let status = OpenFile(owning: launched.status, path: "status pipe")
@@ -169,7 +170,10 @@ public final class SandboxLauncher: ProcessLauncher {
         try IDMaps.write(spec, of: launched.pid)
         try release.write([1])
       }
-      let outcome = try SpawnOutcome(reading: status)
+      let outcome =
+        launched.walked != 0
+        ? SpawnOutcome(reports: Array(UnsafeBufferPointer(start: launched.reports, count: launched.report_length)))
+        : try SpawnOutcome(reading: status)
       if let failed = outcome.failed { throw failed.failure(plan) }
       let terminal = spec.terminal ? try receive("terminal", socket) : nil
       let idWatch = plan.watchesIDs ? try IDWatch(listener: receive("listener", socket)) : nil

@@ -15,12 +15,11 @@ enum SeccompProgram {
     case .unconfined: return nil
     case .dockerDefault: break
     }
-    let names = SeccompRules.allowed(capabilities)
-    let path = cacheDirectory + "/" + key(names, capabilities).encoded + ".bpf"
+    let path = cacheDirectory + "/" + key(capabilities).encoded + ".bpf"
     // Launches that come together wait for one compilation.
     return try recent.withLock { recent in
       if let recent, recent.path == path { return recent.bytes }
-      let bytes = try load(path, names, capabilities, cacheDirectory)
+      let bytes = try load(path, capabilities, cacheDirectory)
       recent = (path, bytes)
       return bytes
     }
@@ -28,10 +27,10 @@ enum SeccompProgram {
 
   private static let recent = Mutex<(path: String, bytes: [UInt8])?>(nil)
 
-  private static func load(_ path: String, _ names: [String], _ capabilities: [Capability], _ cacheDirectory: String)
-    throws -> [UInt8]
-  {
+  private static func load(_ path: String, _ capabilities: [Capability], _ cacheDirectory: String) throws -> [UInt8] {
     if let kept = try? HostPath.read(path, limit: 1 << 20), !kept.isEmpty, kept.count % 8 == 0 { return kept }
+    try HostPath.makeDirectories(cacheDirectory, mode: 0o700)
+    let names = SeccompRules.allowed(capabilities)
     let fresh = try SeccompCompiler(names: names, capabilities: capabilities, cacheDirectory: cacheDirectory).compile()
     try HostPath.write(fresh, to: path, mode: 0o600)
     return fresh
@@ -39,11 +38,12 @@ enum SeccompProgram {
 
   /// Changes with the rules, the capabilities, the architectures, the kernel and the library. The library is known by
   /// its file, so that a kept program costs no loading of it.
-  private static func key(_ names: [String], _ capabilities: [Capability]) -> Digest {
+  private static func key(_ capabilities: [Capability]) -> Digest {
     var hasher = SHA256Hasher()
-    hasher.update("docker-default 2\nx86_64 x86 x32\n\(Machine.kernelRelease)\n\(libraryVersion)\n")
+    hasher.update("docker-default 3\nx86_64 x86 x32\n\(Machine.kernelRelease)\n\(libraryVersion)\n")
     hasher.update("\(capabilities.mask)\n")
-    for name in names { hasher.update(name + "\n") }
+    SeccompRules.always.withUTF8Buffer { hasher.update(UnsafeRawBufferPointer($0)) }
+    for (capability, calls) in SeccompRules.granted { hasher.update("\(capability.rawValue) \(calls)\n") }
     return hasher.digest()
   }
 

@@ -4,7 +4,7 @@ internal import Core
 /// seccomp/default.json).
 enum SeccompRules {
   /// Allowed to everyone, whatever the arguments. Names that an architecture or the library does not know are skipped.
-  static let always = """
+  static let always: StaticString = """
     accept accept4 access adjtimex alarm bind brk cachestat capget capset chdir chmod chown chown32 clock_adjtime
     clock_adjtime64 clock_getres clock_getres_time64 clock_gettime clock_gettime64 clock_nanosleep
     clock_nanosleep_time64 close close_range connect copy_file_range creat dup dup2 dup3 epoll_create epoll_create1
@@ -40,7 +40,7 @@ enum SeccompRules {
     times tkill truncate truncate64 ugetrlimit umask uname unlink unlinkat uretprobe utime utimensat utimensat_time64
     utimes vfork vmsplice wait4 waitid waitpid write writev process_vm_readv process_vm_writev ptrace arch_prctl
     modify_ldt
-    """.split(whereSeparator: \.isWhitespace).map(String.init)
+    """
 
   /// Allowed to who holds the capability.
   static let granted: [(Capability, String)] = [
@@ -79,7 +79,7 @@ enum SeccompRules {
 
   /// The names allowed without a look at arguments to a process with `capabilities`.
   static func allowed(_ capabilities: [Capability]) -> [String] {
-    var names = always
+    var names = always.description.split(whereSeparator: \.isWhitespace).map(String.init)
     for (capability, calls) in granted where capabilities.contains(capability) {
       names += calls.split(separator: " ").map(String.init)
     }

@@ -17,8 +17,10 @@ struct SpawnOutcome {
   var created: [TreePath] = []
 
   /// Reads the status pipe until the child closes it, by executing the program or by ending.
-  init(reading status: OpenFile) throws {
-    let bytes = try status.readAll(limit: 1 << 20)
+  init(reading status: OpenFile) throws { self.init(reports: try status.readAll(limit: 1 << 20)) }
+
+  /// Takes apart all that the child reported.
+  init(reports bytes: [UInt8]) {
     var offset = 0
     let head = MemoryLayout<stave_report>.size
     while bytes.count - offset >= head {

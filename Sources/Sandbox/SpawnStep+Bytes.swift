@@ -24,8 +24,8 @@ extension SpawnStep {
       self.flags = flags.reduce(0) { $0 | $1.rawValue }
     }
 
-    func encode(_ action: String, into out: inout [UInt8]) throws {
-      guard !strings.contains(where: { $0.utf8.contains(0) }) else { throw Failure(action, "there is a NUL in it") }
+    func encode(_ action: @autoclosure () -> String, into out: inout [UInt8]) throws {
+      guard !strings.contains(where: { $0.utf8.contains(0) }) else { throw Failure(action(), "there is a NUL in it") }
       var payload = raw
       for text in strings {
         payload += text.utf8

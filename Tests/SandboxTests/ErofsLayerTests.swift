@@ -48,8 +48,8 @@ import Testing
       try LayerFixture.makeOpaque(tree + "/d")
       try LayerFixture.write("top\n", tree + "/d/new")
     }
-    let launcher = try SandboxLauncher(
-      stateDirectory: "\(box.directory)/state", hierarchies: .current(), overlayForm: form)
+    let launcher = SandboxLauncher(
+      stateDirectory: "\(box.directory)/state", hierarchies: .current, overlayForm: form)
     let pipe = try OpenFile.pipe()
     let script = """
       ls /d; cat /d/new; ls /gone; stat -c %s /large; echo more >> /large; stat -c %s /large; rm -r /d; ls /d

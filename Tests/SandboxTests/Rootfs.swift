@@ -25,7 +25,7 @@ final class Rootfs {
       try manager.createSymbolicLink(atPath: "\(directory)/lower/bin/\(applet)", withDestinationPath: "busybox")
     }
     try Data("root:x:0:0:root:/root:/bin/sh\n".utf8).write(to: URL(fileURLWithPath: "\(directory)/lower/etc/passwd"))
-    launcher = try SandboxLauncher(stateDirectory: "\(directory)/state")
+    launcher = SandboxLauncher(stateDirectory: "\(directory)/state")
   }
 
   deinit { try? FileManager.default.removeItem(atPath: directory) }

@@ -113,7 +113,7 @@ import Testing
 
   @Test(arguments: ["none", "v1"]) func devicesWithoutTheUnifiedHierarchy(_ kind: String) throws {
     let box = try Rootfs()
-    var hierarchies = CgroupHierarchies.current()
+    var hierarchies = CgroupHierarchies.current
     hierarchies.unified = nil
     if kind == "none" { hierarchies.controllers = [:] }
     if kind == "v1", hierarchies.controllers["devices"] == nil { return }
@@ -121,7 +121,7 @@ import Testing
       echo x > /dev/null && head -c 3 /dev/zero > /dev/null && echo standard
       for place in /tmp /dev /dev/shm; do mknod $place/mem c 1 1; head -c 1 $place/mem && echo open; done
       """
-    let launcher = try SandboxLauncher(stateDirectory: "\(box.directory)/state", hierarchies: hierarchies)
+    let launcher = SandboxLauncher(stateDirectory: "\(box.directory)/state", hierarchies: hierarchies)
     let pipe = try OpenFile.pipe()
     let process = try launcher.launch(
       box.spec(["sh", "-c", script]), stdio: .files(input: nil, output: pipe.write, error: nil))
@@ -268,7 +268,7 @@ import Testing
     spec.resources.cpusetCPUs = "0"
     let result = try box.run(spec)
     #expect(result.status == .exited(0), "\(result.output) \(result.process.warnings)")
-    let hierarchies = CgroupHierarchies.current()
+    let hierarchies = CgroupHierarchies.current
     if hierarchies.controllers["memory"] != nil { #expect(result.process.warnings == []) }
   }
 
@@ -286,7 +286,7 @@ import Testing
     spec.arguments = ["missing"]
     _ = try? box.run(spec)
     #expect(try mounts() == before)
-    let hierarchies = CgroupHierarchies.current()
+    let hierarchies = CgroupHierarchies.current
     for mount in hierarchies.controllers.values + [hierarchies.unified].compactMap({ $0 }) {
       #expect(!FileManager.default.fileExists(atPath: mount + "/stave-test"))
     }

@@ -2,8 +2,8 @@
 //
 // A program is a sequence of steps, each a `struct stave_step`, then `strings` NUL-terminated strings (or, for SECCOMP
 // and USER, raw bytes), padded with zeros to a multiple of 8. The child makes system calls only: no allocation, no
-// locks, no library state. What it can't do it reports through the status pipe as a `struct stave_report` and the
-// bytes of a path or message; the pipe closes without a report of kind FAILED when the program was executed.
+// locks, no library state. What it can't do it reports as a `struct stave_report` and the bytes of a path or message;
+// there is no report of kind FAILED when the program was executed.
 #ifndef STAVE_CSANDBOX_H
 #define STAVE_CSANDBOX_H
 
@@ -99,14 +99,19 @@ struct stave_launch {
 struct stave_launched {
   int pid;
   int pidfd;
-  int status;   // read end
+  int status;   // read end; without news if the program is `walked`
+  int walked;   // whether the child has become the program, or has ended
+  uint8_t *reports; // what it said then, to be discarded by the caller
+  size_t report_length;
   int release;  // write end: one byte lets WAIT_PARENT go on
   int received; // socket on which the terminal's other side arrives, and after it the listener
 };
 
 // Starts a child that walks the program. 0, or an errno: then there is no child.
-// The clone is made by one thread that lives as long as the process, since a parent-death signal follows the thread.
+// Unless it waits for its id maps, the child walks in the launcher's memory, and this returns when it has walked. The
+// clone is made by a thread that lives as long as the process, since a parent-death signal follows the thread.
 int stave_spawn(const struct stave_launch *launch, struct stave_launched *launched);
+void stave_discard_reports(struct stave_launched *launched);
 
 // The descriptor that arrived on `socket`, without waiting; -1 and errno if there is none.
 int stave_receive_descriptor(int socket);
@@ -139,6 +144,7 @@ struct stave_device_rule {
   uint32_t type; // 1 block, 2 character, 0 both
   int32_t major; // -1 for all
   int32_t minor;
+  uint32_t minors; // instead of `minor`, if not 0: a bit for each of the first 32
   uint32_t access;
 };
 
