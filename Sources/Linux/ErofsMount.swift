@@ -21,6 +21,8 @@ public enum ErofsMount {
     let context = OpenFile(
       owning: try check(action) { stave_fsopen("erofs", UInt32(FSOPEN_CLOEXEC)) }, path: "erofs")
     do {
+      // A block device that can't be written is refused without.
+      try check(action) { stave_fsconfig(context.descriptor, FSCONFIG_SET_FLAG.rawValue, "ro", nil) }
       try set(context, "source", index, action)
       for device in devices { try set(context, "device", device, action) }
       try check(action) {

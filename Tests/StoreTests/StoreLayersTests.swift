@@ -215,4 +215,16 @@ import Testing
     try HostPath.write(Array("loop\nelsewhere\n".utf8), to: "\(store.root)/layer-form")
     #expect(try scratch.another().layerForm() == form)
   }
+
+  @Test func withoutFileMountsLayersGoThroughLoopDevices() throws {
+    // The kernel mounts nothing from a file on a tmpfs.
+    guard Machine.effectiveUserID == 0, Machine.capabilities.contains(.sysAdmin),
+      HostPath.fileSystemType("/dev/shm") == 0x0102_1994, try HostPath.status("/dev/loop-control") != nil
+    else { return }
+    let folder = try HostPath.makeTemporaryDirectory("/dev/shm/stave-store-test-")
+    defer { try? HostPath.removeTree(folder) }
+    let store = try Store.open(root: folder + "/store")
+    #expect(try store.layerForm() == .loop)
+    #expect(try store.layerFormReason() != nil)
+  }
 }
