@@ -10,7 +10,7 @@ PACKAGES := libarchive-dev zlib1g-dev libssl-dev libzstd-dev libisal-dev libsecc
 	busybox-static ca-certificates python3 xz-utils zstd openssl
 TEST_PACKAGES := uidmap mmdebstrap skopeo umoci podman runc tmux
 
-.PHONY: deps test-deps build test demo golden fmt lint bench fuzz install bases integration
+.PHONY: deps test-deps build test demo golden fmt lint bench fuzz torture install bases integration
 .DEFAULT_GOAL := build
 
 deps:
@@ -62,6 +62,11 @@ bench: deps build
 fuzz: deps build
 	@python3 scripts/base-images.py $(BASES) busybox
 	@STAVE_BASE_IMAGES=$(BASES) python3 scripts/fuzz.py --stave $(STAVE) --seconds $(FUZZ_SECONDS)
+
+# What `make test` does a little of: kills, full disks, a large store. Takes about half an hour.
+torture: build bases
+	$(SUDO) env STAVE_BASE_IMAGES=$(realpath $(BASES)) sh -c 'cd Tests/integration && python3 faults_kill.py --rounds 500 && \
+	  python3 faults_disk.py --points 50 && python3 scale.py --layers 10000'
 
 install: build
 	$(SUDO) install -D -m 755 $(STAVE) $(DESTDIR)$(PREFIX)/bin/stave

@@ -66,6 +66,9 @@ if step "release build" make build; then
   suite "Dockerfiles, mapped ids" "${run[@]}" python3 Tests/integration/dockerfiles.py --user mapped
   suite "outside build suites, mapped ids" "${run[@]}" python3 Tests/integration/conformance.py --user mapped
   suite "ordinary users and containers" "${run[@]}" python3 Tests/integration/rootless.py
+  suite "kills" "${run[@]}" python3 Tests/integration/faults_kill.py --rounds 20
+  suite "full disks" "${run[@]}" python3 Tests/integration/faults_disk.py --points 12
+  suite "a large store" "${run[@]}" python3 Tests/integration/scale.py --layers 1000
   suite "against docker" "${run[@]}" python3 Tests/integration/differential.py
   step "fuzzing, 20 s" "${run[@]}" python3 scripts/fuzz.py --seconds 20
 fi

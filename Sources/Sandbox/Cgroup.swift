@@ -15,6 +15,7 @@ final class Cgroup: Sendable {
   let guardsDevices: Bool
   let warnings: [String]
   private let directories: [String]
+  private let locks: [FileLock]
 
   /// Makes the group `name`, `stave/abc`, with `resources`. `rules` are the devices allowed; nil is all.
   static func create(
@@ -32,6 +33,7 @@ final class Cgroup: Sendable {
     guardsDevices = builder.guardsDevices
     warnings = builder.warnings
     directories = builder.directories
+    locks = builder.locks
   }
 
   /// Removes the group, killing whatever is still in it. Again is harmless.

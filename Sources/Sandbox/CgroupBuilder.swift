@@ -9,6 +9,8 @@ struct CgroupBuilder {
   var limitFiles: [String] = []
   var guardFile: String?
   var directories: [String] = []
+  /// Tell whoever sweeps that the directories have an owner who lives.
+  var locks: [FileLock] = []
   var unified: Directory?
   var guardsDevices = false
   var warnings: [String] = []
@@ -42,6 +44,7 @@ struct CgroupBuilder {
       do {
         try HostPath.makeDirectories(path)
         directories.append(path)
+        if let lock = try? FileLock.attempt(path, .exclusive) { locks.append(lock) }
         return path
       } catch let error as SystemError where error.code == .noEntry {
         continue

@@ -8,9 +8,11 @@ internal import Linux
 /// between the two leaves an `index.json` that is ahead; the next change writes it anew.
 final class StateDatabase: Sendable {
   private let queue: DatabaseQueue
+  private let paths: StorePaths
 
   /// Opens or makes the database of the store; a new one takes over what `index.json` lists.
   init(paths: StorePaths) throws {
+    self.paths = paths
     var configuration = Configuration()
     configuration.journalMode = .wal
     configuration.busyMode = .timeout(30)
@@ -57,33 +59,57 @@ final class StateDatabase: Sendable {
     }
   }
 
+  private func read<T>(_ body: (Database) throws -> T) throws -> T {
+    do {
+      return try queue.read(body)
+    } catch let error as DatabaseError {
+      throw StateDatabase.failure(error, paths)
+    }
+  }
+
   /// Everything in the database, images sorted by ID.
   func rows() throws -> [Row] {
-    try queue.read { db in try Transaction(db: db).rows() }
+    try read { db in try Transaction(db: db).rows() }
   }
 
   /// The layer whose compressed form `blob` is, or nil.
   func diffID(ofBlob blob: Digest) throws -> Digest? {
-    try queue.read { db in
+    try read { db in
       try String.fetchOne(db, sql: "SELECT diffID FROM compressed WHERE blob = ?", arguments: [blob.text])
     }.map { try Digest($0) }
   }
 
   /// Every blob that is known as the compressed form of a layer.
   func compressedBlobs() throws -> Set<Digest> {
-    Set(try queue.read { db in try String.fetchAll(db, sql: "SELECT blob FROM compressed") }.map { try Digest($0) })
+    Set(try read { db in try String.fetchAll(db, sql: "SELECT blob FROM compressed") }.map { try Digest($0) })
   }
 
   /// The compressed forms of the layer, sorted.
   func blobs(ofLayer diffID: Digest) throws -> [(blob: Digest, mediaType: String)] {
-    try queue.read { db in
+    try read { db in
       try GRDB.Row.fetchAll(
         db, sql: "SELECT blob, mediaType FROM compressed WHERE diffID = ? ORDER BY blob", arguments: [diffID.text])
     }.map { row in (try Digest(row["blob"]), row["mediaType"]) }
   }
 
-  private static func failure(_ error: DatabaseError, _ paths: StorePaths) -> Failure {
-    Failure(
+  /// What is wrong, in the system's words where it is not the database's own fault.
+  private static func failure(_ error: DatabaseError, _ paths: StorePaths) -> any Error {
+    let action = "use \(paths.database)"
+    switch error.resultCode {
+    case .SQLITE_FULL: return SystemError(.noSpace, action)
+    case .SQLITE_CANTOPEN, .SQLITE_READONLY, .SQLITE_IOERR, .SQLITE_PERM:
+      do {
+        // Beside the database SQLite makes files of its own.
+        let probe = "\(paths.root)/\(Machine.processID).probe.tmp"
+        defer { try? HostPath.removeFile(probe) }
+        _ = try OpenFile(paths.database, .readWrite, permissions: 0o600)
+        try OpenFile(probe, .create, permissions: 0o600).write([UInt8](repeating: 0, count: 65536))
+      } catch {
+        return (error as? SystemError).map { SystemError($0.code, action) } ?? error
+      }
+    default: break
+    }
+    return Failure(
       "use \(paths.database)", error.message ?? "SQLite error \(error.resultCode.rawValue)",
       hint: error.resultCode == .SQLITE_BUSY ? "another stave command is busy with it" : nil)
   }

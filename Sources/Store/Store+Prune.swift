@@ -57,7 +57,9 @@ extension Store {
       let path = "\(paths.steps)/\(name)"
       let owner = name.hasSuffix(".alias") ? try aliasTarget(path)[...] : name.prefix { $0 != "." }
       if records.contains(owner) { continue }
-      if let oldestLease, let status = try HostPath.status(path, follow: false), status.mtime >= oldestLease { continue }
+      if let oldestLease, let status = try HostPath.status(path, follow: false), status.mtime >= oldestLease {
+        continue
+      }
       try HostPath.removeTree(path)
     }
   }

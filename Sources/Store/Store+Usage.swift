@@ -18,7 +18,8 @@ extension Store {
     }
     var counted: Set<UInt64> = []
     usage.volumes = try Directory(paths.volumes).entries().map { name in
-      let size = try Directory(paths.volumes).entryStatus(name).kind == .directory
+      let size =
+        try Directory(paths.volumes).entryStatus(name).kind == .directory
         ? allocated(Directory("\(paths.volumes)/\(String(decoding: name, as: UTF8.self))"), &counted) : 0
       return StoreUsage.Volume(name: String(decoding: name, as: UTF8.self), size: size)
     }

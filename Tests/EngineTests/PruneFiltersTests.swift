@@ -35,7 +35,12 @@ import Testing
   }
 
   @Test func refusesOtherFiltersAndTwoOfOne() {
-    #expect(throws: Failure.self) { try PruneFilters([("dangling", "true")], command: "image prune", allowing: ["until", "label", "label!"]) }
-    #expect(throws: Failure.self) { try PruneFilters([("until", "1h"), ("until", "2h")], command: "image prune", allowing: ["until", "label", "label!"]) }
+    #expect(throws: Failure.self) {
+      try PruneFilters([("dangling", "true")], command: "image prune", allowing: ["until", "label", "label!"])
+    }
+    #expect(throws: Failure.self) {
+      try PruneFilters(
+        [("until", "1h"), ("until", "2h")], command: "image prune", allowing: ["until", "label", "label!"])
+    }
   }
 }

@@ -93,7 +93,8 @@ private func cacheSize(_ call: Invocation) throws -> BuildRequest.CacheSize {
   if text.hasSuffix("%"), let share = Int(text.dropLast()), (0...100).contains(share) { return .percent(share) }
   guard let bytes = ByteSize.parse(text) else {
     throw Failure(
-      "read STAVE_KEEP_STORAGE=\(text)", "it is no size", hint: "write a size such as 20g, a share such as 15%, or unlimited")
+      "read STAVE_KEEP_STORAGE=\(text)", "it is no size",
+      hint: "write a size such as 20g, a share such as 15%, or unlimited")
   }
   return .bytes(bytes)
 }
