@@ -116,6 +116,12 @@ struct ExecStep: Sendable {
     return spec
   }
 
+  /// What to do where the store's disk has no room, which may be why a process failed; else nil.
+  private var fullDisk: String? {
+    guard let space = try? HostPath.space(executor.store.root), space.available < 1 << 20 else { return nil }
+    return "no space left on device: \(Failure.makeRoom)"
+  }
+
   private func failure(_ status: ExitStatus, _ log: StepLog, refusedID: String?) -> ExecFailure {
     let command = exec.argv.joined(separator: " ")
     let message = "process \"\(command)\" did not complete successfully: exit code: \(status.code)"
@@ -123,7 +129,8 @@ struct ExecStep: Sendable {
     let kept = try? executor.store.keepLog(from: log.path, key: (keys.content ?? keys.definition).digest)
     return ExecFailure(
       message: message, title: vertex.title, diagnostic: executor.diagnostic(vertex, message), logTail: log.tail,
-      hint: refusedID.map { "\($0) needs a second id: \(UserNamespace.facts.mappingHint)" }, logPath: kept, exitCode: status.code)
+      hint: refusedID.map { "\($0) needs a second id: \(UserNamespace.facts.mappingHint)" } ?? fullDisk, logPath: kept,
+      exitCode: status.code)
   }
 }
 

@@ -30,6 +30,11 @@ public struct Failure: Error, Sendable, Equatable, CustomStringConvertible {
     Failure(feature, "not supported yet", hint: hint, diagnostics: diagnostic.map { [$0] } ?? [])
   }
 
+  /// What to do where a disk has no room.
+  public static let makeRoom =
+    "make room on that disk: \"stave system df\" shows what the store takes, \"stave builder prune\" and "
+    + "\"stave image prune\" give it back"
+
   /// `action: reason` on one line.
   public var description: String { action.isEmpty ? reason : "\(action): \(reason)" }
 

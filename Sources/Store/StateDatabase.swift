@@ -14,11 +14,13 @@ final class StateDatabase: Sendable {
   init(paths: StorePaths) throws {
     self.paths = paths
     var configuration = Configuration()
-    configuration.journalMode = .wal
     configuration.busyMode = .timeout(30)
     configuration.prepareDatabase { db in
-      // Written back before the log is long: whoever opens the database after a process that left it open reads it.
-      try db.execute(sql: "PRAGMA synchronous = NORMAL; PRAGMA wal_autocheckpoint = 100")
+      // No write-ahead log: its index is mapped memory, and where the disk is full a write there kills the process
+      // (SIGBUS). Every command opens and closes the database, which costs a log as many flushes as a journal.
+      // Others that have it open keep a store of an older release in its mode a while longer.
+      _ = try? String.fetchOne(db, sql: "PRAGMA journal_mode = TRUNCATE")
+      try db.execute(sql: "PRAGMA synchronous = NORMAL")
     }
     do {
       queue = try DatabaseQueue(path: paths.database, configuration: configuration)

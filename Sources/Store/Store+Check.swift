@@ -15,10 +15,9 @@ extension Store {
         "repair store \(root)", "another stave command is building, loading or running",
         hint: "try again when it has finished")
     }
-    var problems = try Workspace.clean(paths).map {
-      StoreProblem("tmp/\($0)", "a killed command left it behind", isRepaired: true)
-    }
-    problems += try checkRoot(repair)
+    // As every command does first; processes of a killed one may have ended since.
+    try Workspace.clean(paths)
+    var problems = try checkRoot(repair)
     problems += try checkIndex(repair)
     problems += try checkBlobs(repair, oldestLease)
     problems += try checkLayers(repair, oldestLease)

@@ -26,9 +26,10 @@ extension Store {
     guard let status = try HostPath.status(blob), try markUsed(blob, status) else {
       throw Failure("open blob \(diffID)", "the store does not have it")
     }
-    try HostPath.makeDirectories(paths.layer(diffID), mode: 0o700)
     do {
       try HostPath.link(blob, to: paths.tar(diffID))
+    } catch let error as SystemError where error.code == .noEntry {
+      try makeLayerDirectory(diffID, blob)
     } catch let error as SystemError where error.code == .exists {
       // The link of a blob that was damaged and replaced still names the old file.
       if let there = try HostPath.status(paths.tar(diffID)), there.inode != status.inode {
@@ -38,6 +39,18 @@ extension Store {
       }
     }
     return Layer(diffID: diffID, size: status.size)
+  }
+
+  /// Makes the directory of the layer with its tar in it, at once: a kill leaves none without.
+  private func makeLayerDirectory(_ diffID: Digest, _ blob: String) throws {
+    let temporary = try makeTemporaryDirectory("layer", mode: 0o700)
+    try HostPath.link(blob, to: "\(temporary)/tar")
+    do {
+      try HostPath.rename(temporary, to: paths.layer(diffID))
+    } catch let error as SystemError where error.code == .notEmpty || error.code == .exists {
+      // Another command was first.
+      try HostPath.removeTree(temporary)
+    }
   }
 
   /// The diffID of a layer without entries: two blocks of zeros.

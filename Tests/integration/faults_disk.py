@@ -143,7 +143,7 @@ def read_only(disk):
     try:
         for command in (["images"], ["image", "inspect", "kept"], ["history", "kept"], ["ps", "-a"], ["system", "df"]):
             disk.stave.ok(*command)
-        for command in (["build", "-t", "x", disk.context], ["tag", "kept", "x"], ["load", "-i", disk.archive]):
+        for command in (["build", "-t", "x", "--no-cache", disk.context], ["tag", "kept", "x"], ["rmi", "kept"]):
             result = disk.stave(*command)
             if result.code != 1 or "read-only file system" not in result.text.lower():
                 raise Problem(f"{command[0]} on a read-only disk: exit {result.code}: {result.text.strip()[-300:]}")

@@ -18,7 +18,7 @@ import time
 from pathlib import Path
 
 import harness
-from harness import Image, Problem, Stave, Tally
+from harness import Problem, Stave, Tally
 
 DOCKERFILE = """FROM busybox AS one
 ARG A=0
@@ -55,10 +55,6 @@ class Torture:
         self.stave.load_bases(bases, ["busybox"])
         self.stave.ok("build", "-t", "kept", self.context)
         self.stave.ok("save", "-o", self.archive, "kept")
-        self.kept = self.layers("kept")
-
-    def layers(self, tag):
-        return Image.from_store(self.stave, tag).config["rootfs"]["diff_ids"]
 
     def commands(self, round_number):
         """One set of commands to be started together, and its name."""
@@ -119,9 +115,9 @@ class Torture:
 
     def finish(self):
         """Nothing is left over, and the image that was there first is still what it was."""
-        self.stave.ok("build", "-t", "kept", self.context)
-        if self.layers("kept") != self.kept:
-            raise Problem("the first image has other layers now")
+        said = self.stave.ok("run", "--rm", "kept").out
+        if said != "0\n1\n" + "\0" * 1000:
+            raise Problem(f"the first image says {said[:100]!r} now")
         left = wait_until_none(lambda: processes(self.stave.root))
         if left:
             raise Problem(f"processes left: {left}")
