@@ -45,6 +45,8 @@ extension ImageArchive {
       let temporary = "\(path).\(Machine.processID).tmp"
       do {
         try write(images, from: saver, format, to: OpenFile(temporary, .create))
+        // Threads that copied on behalf of a cancelled task may have come to the end without it.
+        try Task.checkCancellation()
         try HostPath.rename(temporary, to: path)
       } catch {
         try? HostPath.removeFile(temporary)

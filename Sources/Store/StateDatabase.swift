@@ -4,8 +4,8 @@ internal import Linux
 
 /// Which images and names there are: the truth behind `index.json`.
 ///
-/// Every change is one immediate transaction that writes `index.json` as its last act before it commits. A kill
-/// between the two leaves an `index.json` that is ahead; the next change writes it anew.
+/// Every change is one immediate transaction that writes `index.json` as its last act before it commits. The file
+/// `index.pending` stands while the two may differ; whoever finds it after a kill writes `index.json` anew.
 final class StateDatabase: Sendable {
   private let queue: DatabaseQueue
   private let paths: StorePaths
@@ -49,9 +49,13 @@ final class StateDatabase: Sendable {
         try db.inTransaction(.immediate) {
           var transaction = Transaction(db: db)
           result = try body(&transaction)
-          if transaction.hasChanges { try store.writeIndex(try transaction.rows()) }
+          if transaction.hasChanges {
+            _ = try OpenFile(paths.indexPending, .create, permissions: 0o600)
+            try store.writeIndex(try transaction.rows())
+          }
           return .commit
         }
+        try HostPath.removeFile(paths.indexPending)
         // The transaction ran, or it has thrown.
         // swift-format-ignore: NeverForceUnwrap
         return result!
@@ -171,6 +175,9 @@ final class StateDatabase: Sendable {
           size: row["size"], tags: tags[id] ?? [], repoDigests: digests[id] ?? [])
       }
     }
+
+    /// Has `index.json` written without a change.
+    mutating func rewriteIndex() { hasChanges = true }
 
     /// Adds or replaces the image, and adds its names, taken from other images where they have them.
     mutating func put(_ row: Row) throws {

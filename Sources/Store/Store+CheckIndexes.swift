@@ -10,6 +10,8 @@ extension Store {
     for diffID in try layerIDs() {
       let path = paths.layerIndex(diffID)
       guard try HostPath.status(path) != nil, let reason = indexFault(path, tars: [paths.tar(diffID)]) else { continue }
+      // A collection may have taken it meanwhile.
+      if !repair, try HostPath.status(path) == nil { continue }
       if repair {
         try HostPath.removeFile(path)
         openLayers.drop(diffID)
@@ -29,6 +31,7 @@ extension Store {
       let lines = try? HostPath.read("\(folder)/layers", limit: 1 << 20).split(separator: UInt8(ascii: "\n"))
       let diffIDs = (lines ?? []).compactMap { try? Digest("sha256:" + String(decoding: $0, as: UTF8.self)) }
       guard let reason = indexFault("\(folder)/index", tars: diffIDs.reversed().map { paths.tar($0) }) else { continue }
+      if !repair, try HostPath.status("\(folder)/index") == nil { continue }
       if repair { try HostPath.removeTree(folder) }
       problems.append(StoreProblem("merged index \(name.prefix(12))", reason, isRepaired: repair))
     }

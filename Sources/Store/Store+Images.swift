@@ -173,12 +173,26 @@ extension Store {
 
   /// The row of `id`, nil if the store does not have the image.
   private func findRow(_ id: Digest) throws -> StateDatabase.Row? {
+    try settleIndex()
     let index = try HostPath.read(paths.index)
     if let row = Store.findRow(id, in: index) { return row }
     return Store.isOwnWriting(index) ? nil : try readRows().first { $0.id == id }
   }
 
-  func readRows() throws -> [StateDatabase.Row] { try Store.readIndex(paths) }
+  /// Writes the index anew where a killed command left it behind the database. On a disk that can't be written it stays.
+  private func settleIndex() throws {
+    if try HostPath.status(paths.indexPending) != nil { try? database().change(self) { $0.rewriteIndex() } }
+  }
+
+  func readRows() throws -> [StateDatabase.Row] {
+    try settleIndex()
+    guard let status = try HostPath.status(paths.index) else { return try Store.readIndex(paths) }
+    if let known = knownRows(status) { return known }
+    let rows = try Store.readIndex(paths)
+    // Replaced while it was read, it is read again by the next one.
+    if try HostPath.status(paths.index) == status { noteRows(rows, status) }
+    return rows
+  }
 
   func image(_ row: StateDatabase.Row) throws -> StoredImage {
     let manifest = try ImageManifest(json: JSON.parse(readSmallBlob(row.manifest.digest)))

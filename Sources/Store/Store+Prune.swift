@@ -26,7 +26,7 @@ extension Store {
     for (index, item) in plan.layers.enumerated() {
       if let path = try moveAway(layer: item.digest) { moved.append((index, path)) }
     }
-    try removeStacks(with: Set(plan.layers.map(\.digest)))
+    try removeStacks(with: Set(plan.layers.map(\.digest)), oldestLease)
     for item in plan.blobs { try HostPath.removeFile(paths.blob(item.digest)) }
     gate.release()
     for (index, path) in moved {

@@ -36,13 +36,16 @@ extension Store {
     return (path, layer)
   }
 
-  /// Removes the merged indexes that have one of `diffIDs` in them. Called when the layers go.
-  func removeStacks(with diffIDs: Set<Digest>) throws {
+  /// Removes the merged indexes that have one of `diffIDs` in them, and those without a list of layers that were begun
+  /// before `oldestLease`. Called when the layers go.
+  func removeStacks(with diffIDs: Set<Digest>, _ oldestLease: Timestamp? = nil) throws {
     if diffIDs.isEmpty { return }
     guard try HostPath.status(paths.stacks) != nil else { return }
     for name in try Directory(paths.stacks).entries().map({ String(decoding: $0, as: UTF8.self) }) {
       let members = try? HostPath.read("\(paths.stacks)/\(name)/layers", limit: 1 << 20)
       let named = String(decoding: members ?? [], as: UTF8.self).split(separator: "\n")
+      let begun = try HostPath.status("\(paths.stacks)/\(name)")?.mtime
+      if members == nil, let oldestLease, let begun, begun >= oldestLease { continue }
       let isDead = members == nil || named.contains { line in (try? Digest("sha256:\(line)")).map(diffIDs.contains) ?? true }
       if isDead { try HostPath.removeTree("\(paths.stacks)/\(name)") }
     }

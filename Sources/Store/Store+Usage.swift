@@ -36,6 +36,8 @@ extension Store {
       usage.imageBytes += size
       if !kept.contains(digest) { usage.reclaimableImageBytes += size }
     }
+    // Merged indexes serve images and containers, and are made again when they are needed.
+    if try HostPath.status(paths.stacks) != nil { usage.imageBytes += try allocated(Directory(paths.stacks), &counted) }
     addCache(inventory, sizes, inImages: all, &usage)
     return usage
   }

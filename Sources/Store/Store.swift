@@ -18,6 +18,8 @@ public final class Store: Sendable {
     var leavesDatabaseOpen = false
     /// When the newest lease of this process began.
     var leaseBegin: Timestamp?
+    /// What `index.json` said when it was read last.
+    var rows: (status: FileStatus, rows: [StateDatabase.Row])?
     /// Bytes of layers that this process made.
     var added: Int64 = 0
   }
@@ -83,6 +85,13 @@ public final class Store: Sendable {
   func leaseBegan(_ time: Timestamp) {
     lazy.withLock { lazy in lazy.leaseBegin = max(time, lazy.leaseBegin ?? time) }
   }
+
+  /// What `index.json` says, if it is still the file `status` that was read before.
+  func knownRows(_ status: FileStatus) -> [StateDatabase.Row]? {
+    lazy.withLock { lazy in lazy.rows.flatMap { $0.status == status ? $0.rows : nil } }
+  }
+
+  func noteRows(_ rows: [StateDatabase.Row], _ status: FileStatus) { lazy.withLock { $0.rows = (status, rows) } }
 
   /// Counts the bytes of a layer that this process made.
   func added(_ bytes: Int64) { lazy.withLock { $0.added += bytes } }

@@ -31,6 +31,8 @@ struct StorePaths: Sendable {
   var temporary: String { "\(root)/tmp" }
   var database: String { "\(root)/state.db" }
   var index: String { "\(root)/index.json" }
+  /// Stands while `index.json` may not be what the database says.
+  var indexPending: String { "\(root)/index.pending" }
   var layout: String { "\(root)/oci-layout" }
   /// Whose locks tell who works in the store: see `Store.lease` and `Store.gate`.
   var lease: String { "\(root)/lease" }

@@ -67,3 +67,26 @@ import Testing
   try scratch.store.removeContainer(record.id)
   #expect(try scratch.store.containers().isEmpty)
 }
+
+@Test func indexOfAKilledChangeIsWrittenAnew() throws {
+  let scratch = try Scratch()
+  try scratch.image([], ["a"])
+  var rows = try scratch.store.readRows()
+  rows[0].tags.append("docker.io/library/ghost:1")
+  // Killed between the writing of the index and the commit.
+  try scratch.store.writeIndex(rows)
+  try HostPath.write([], to: scratch.store.paths.indexPending)
+  let other = try scratch.another()
+  #expect(message { _ = try other.resolve("ghost:1") }.hasPrefix("no such image"))
+  #expect(try HostPath.status(scratch.store.paths.indexPending) == nil)
+  #expect(try other.check().isEmpty)
+}
+
+@Test func layerThatIsBeingMadeIsNeverWithoutItsTar() throws {
+  let scratch = try Scratch()
+  let layer = try scratch.layer("a", "1")
+  // Two commands at once: the second finds the directory of the first.
+  #expect(try scratch.store.adoptBlobAsLayer(layer.diffID) == layer)
+  #expect(try scratch.temporaries.count <= 1)
+  #expect(try scratch.store.check().isEmpty)
+}
