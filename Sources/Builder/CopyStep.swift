@@ -31,11 +31,13 @@ struct CopyStep: Sendable {
   /// The digest of what is read from other stages and images, whose results are `inputs[1...]`.
   func inputDigest(_ inputs: [LayerStack]) async throws -> Graph.ContentDigest {
     try await BlockingPool.shared.run {
-      let sources = try copy.sources.compactMap { source -> CopySelection.Source? in
-        guard case .input(let index, let path) = source else { return nil }
-        return .tree(try executor.view(inputs[index], label: "the source of --from"), pattern: Array(path.utf8))
+      try executor.holding(inputs) {
+        let sources = try copy.sources.compactMap { source -> CopySelection.Source? in
+          guard case .input(let index, let path) = source else { return nil }
+          return .tree(try executor.view(inputs[index], label: "the source of --from"), pattern: Array(path.utf8))
+        }
+        return try CopyStep.digest(selection(sources))
       }
-      return try CopyStep.digest(selection(sources))
     }
   }
 

@@ -32,7 +32,17 @@ extension StepExecutor {
     return out
   }
 
-  /// The merged view of a stack, without a mount.
+  /// Runs `body` while the folders of layers that are not in the store yet stay: a view reads them until it is done.
+  func holding<T>(_ stacks: [LayerStack], _ body: () throws -> T) throws -> T {
+    let folders = try stacks.flatMap { stack in
+      try stack.layers.compactMap { layer -> StepFolder? in
+        if case .upper(let folder) = try layer.place() { folder } else { nil }
+      }
+    }
+    return try withExtendedLifetime(folders, body)
+  }
+
+  /// The merged view of a stack, without a mount. Within `holding`, since it does not keep pending layers.
   func view(_ stack: LayerStack, label: String = "the image") throws -> MergedTree {
     MergedTree(
       try parts(stack).flatMap { part -> [any LayerView] in

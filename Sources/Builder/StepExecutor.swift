@@ -121,11 +121,13 @@ public final class StepExecutor: OpExecutor {
       case .exec(let exec): return try await ExecStep(self, vertex, exec, base: inputs[0], keys: keys).run()
       case .copy(let copy):
         return try await BlockingPool.shared.run { [self] in
-          try CopyStep(self, vertex, copy).run(inputs, keys: keys)
+          try holding(inputs) { try CopyStep(self, vertex, copy).run(inputs, keys: keys) }
         }
       case .makeDirectory(let directory):
         return try await BlockingPool.shared.run { [self] in
-          try DirectoryStep(executor: self, vertex: vertex, op: directory).run(inputs[0], keys: keys)
+          try holding(inputs) {
+            try DirectoryStep(executor: self, vertex: vertex, op: directory).run(inputs[0], keys: keys)
+          }
         }
       }
     }
