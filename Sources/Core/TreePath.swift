@@ -23,12 +23,34 @@ public struct TreePath: Hashable, Sendable, Comparable, CustomStringConvertible 
     bytes = Array(parts.joined(separator: [UInt8(ascii: "/")]))
   }
 
+  /// Whether `raw` is a path as it is kept: no NUL, no slash at an end or beside another, no component `.` or `..`.
+  private static func isClean(_ raw: [UInt8]) -> Bool {
+    var length = 0
+    var dots = 0
+    for byte in raw {
+      if byte == 0 { return false }
+      if byte == UInt8(ascii: "/") {
+        if length == 0 || (length == dots && dots < 3) { return false }
+        length = 0
+        dots = 0
+      } else {
+        length += 1
+        if byte == UInt8(ascii: ".") { dots += 1 }
+      }
+    }
+    return length > 0 && !(length == dots && dots < 3)
+  }
+
   /// As `init(clamping:)` of the UTF-8 bytes.
   public init(clamping text: String) { self.init(clamping: Array(text.utf8)) }
 
   /// The path `raw` if it needs no cleaning but slashes at its ends and `.` components; nil if it has a `..` component or a NUL.
   public init?(strict raw: some Sequence<UInt8>) {
     let raw: [UInt8] = Array(raw)
+    if TreePath.isClean(raw) {
+      self.init(verified: raw)
+      return
+    }
     if raw.contains(0) { return nil }
     for part in raw.split(separator: UInt8(ascii: "/"))
     where part.elementsEqual([UInt8(ascii: "."), UInt8(ascii: ".")]) {

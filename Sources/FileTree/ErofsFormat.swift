@@ -23,6 +23,8 @@ enum ErofsFormat {
   /// More chunks than this in one file are left to an unpacked tree.
   static let maximumChunks: Int64 = 1 << 20
   static let chunkIndexes: UInt16 = 0x20
+  /// With fewer blocks than this in all devices, and in the image itself, one address space holds all of them.
+  static let maximumUnified: Int64 = 1 << 31
 
   /// feature_compat: the superblock has a checksum; times are those of modification.
   static let compatible: UInt32 = 0x1 | 0x2

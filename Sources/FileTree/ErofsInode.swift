@@ -2,7 +2,7 @@
 struct ErofsInode {
   /// Bytes of its extended attributes.
   let xattrSize: Int
-  /// Bytes of chunk indexes.
+  /// Bytes of chunk indexes; 0 also for a file in one piece of a unified image.
   let chunkSize: Int
   /// Bytes of a directory or of a symbolic link's text.
   let contentSize: Int
@@ -18,7 +18,7 @@ struct ErofsInode {
     var blocks: Int
   }
 
-  init(_ record: IndexTree.Record, _ tree: IndexTree, directorySize: Int) {
+  init(_ record: IndexTree.Record, _ tree: IndexTree, directorySize: Int, isUnified: Bool) {
     if record.xattrs == 0 {
       xattrSize = 0
     } else {
@@ -27,7 +27,8 @@ struct ErofsInode {
     }
     isLink = record.isSymlink
     contentSize = record.isDirectory ? directorySize : record.isSymlink ? Int(record.count) : 0
-    chunkSize = record.isRegular ? 8 * (tree.chunks(record)?.count ?? 0) : 0
+    let hasChunks = record.isRegular && (record.isSparse || !isUnified)
+    chunkSize = hasChunks ? 8 * (tree.chunks(record)?.count ?? 0) : 0
   }
 
   /// The first place at or after `at`. What stands inline must not cross a block; it moves elsewhere where keeping it

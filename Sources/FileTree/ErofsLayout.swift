@@ -19,8 +19,9 @@ struct ErofsLayout {
   /// The edges of all directories, sorted by name, directory by directory in `order`.
   private(set) var children: ContiguousArray<UInt32> = []
   private(set) var directories: ContiguousArray<Directory> = []
-  /// The number of devices.
-  let deviceCount: Int
+  /// Whether all devices share one space of block addresses with the image, behind it: then a file in one piece needs
+  /// nothing but the address of its first block.
+  let isUnified: Bool
   /// Where the inodes begin.
   let inodeStart: Int
   /// The first block behind the inodes.
@@ -31,11 +32,11 @@ struct ErofsLayout {
   /// Plans the image of `tree`, whose data are in `devices`, given by their sizes. Throws a `Failure` if the format
   /// can't hold it, or if data lie outside of the devices.
   init(_ tree: IndexTree, devices: [Int64]) throws {
-    deviceCount = devices.count
     // The root's number has 16 bits.
     guard devices.count <= 16000, devices.allSatisfy({ ErofsFormat.blocks($0) != nil }) else {
       throw Failure("write index", "\(devices.count) tars are too many, or one is too large")
     }
+    isUnified = devices.reduce(0) { $0 + ($1 + 511) / 512 } < ErofsFormat.maximumUnified
     inodeStart = ErofsLayout.aligned(
       ErofsFormat.superOffset + ErofsFormat.superSize + devices.count * ErofsFormat.slotSize, ErofsFormat.blockSize)
     numbers = ContiguousArray(repeating: 0, count: tree.records.count)
@@ -45,7 +46,8 @@ struct ErofsLayout {
     for node in order {
       let record = tree.records[Int(node)]
       try ErofsLayout.checkData(record, tree, devices)
-      let inode = ErofsInode(record, tree, directorySize: record.isDirectory ? directories[directory].size : 0)
+      let size = record.isDirectory ? directories[directory].size : 0
+      let inode = ErofsInode(record, tree, directorySize: size, isUnified: isUnified)
       if record.isDirectory { directory += 1 }
       let place = inode.place(at: at)
       guard let number = UInt32(exactly: place.start / ErofsFormat.nodeUnit) else { throw IndexTree.tooLarge }
@@ -54,7 +56,16 @@ struct ErofsLayout {
       blockCount += place.blocks
     }
     firstBlock = ErofsLayout.aligned(at, ErofsFormat.blockSize) / ErofsFormat.blockSize
-    guard firstBlock + blockCount + 1 < Int(ErofsFormat.nullAddress) else { throw IndexTree.tooLarge }
+    guard firstBlock + blockCount + 1 < ErofsFormat.maximumUnified else { throw IndexTree.tooLarge }
+  }
+
+  /// Where the devices begin in the space of block addresses; 0 for all if they share none.
+  func deviceStarts(_ devices: [Int64]) -> [UInt32] {
+    var next = Int64(firstBlock + blockCount + 1)
+    return devices.map { size in
+      defer { next += (size + 511) / 512 }
+      return isUnified ? UInt32(next) : 0
+    }
   }
 
   static func aligned(_ value: Int, _ unit: Int) -> Int { (value + unit - 1) / unit * unit }

@@ -9,9 +9,10 @@ public enum ErofsWriter {
   public static func write(_ tree: IndexTree, devices: [Int64], into sink: ByteSink) throws {
     let layout = try ErofsLayout(tree, devices: devices)
     let output = ErofsOutput(sink)
-    let head = superblock(tree, layout, devices)
+    let starts = layout.deviceStarts(devices)
+    let head = superblock(tree, layout, devices, starts)
     try head.withUnsafeBytes { try output.put($0) }
-    try putInodes(tree, layout, output)
+    try putInodes(tree, layout, starts, output)
     try putBlocks(tree, layout, output)
     try output.finish()
   }
@@ -19,7 +20,9 @@ public enum ErofsWriter {
   // MARK: Superblock
 
   /// The file up to the first inode.
-  private static func superblock(_ tree: IndexTree, _ layout: ErofsLayout, _ devices: [Int64]) -> [UInt8] {
+  private static func superblock(
+    _ tree: IndexTree, _ layout: ErofsLayout, _ devices: [Int64], _ starts: [UInt32]
+  ) -> [UInt8] {
     var out = [UInt8](repeating: 0, count: layout.inodeStart)
     func put<T: FixedWidthInteger>(_ value: T, _ at: Int) {
       out.withUnsafeMutableBytes { $0.storeBytes(of: value.littleEndian, toByteOffset: at, as: T.self) }
@@ -38,6 +41,7 @@ public enum ErofsWriter {
     for (i, size) in devices.enumerated() {
       let slot = start + ErofsFormat.superSize + i * ErofsFormat.slotSize
       put(ErofsFormat.blocks(size) ?? 0, slot + 64)
+      put(starts[i], slot + 68)
     }
     // The kernel's checksum of this block is without the final inversion.
     let sum = out.withUnsafeBytes { bytes in
@@ -63,7 +67,9 @@ public enum ErofsWriter {
 
   // MARK: Inodes
 
-  private static func putInodes(_ tree: IndexTree, _ layout: ErofsLayout, _ output: ErofsOutput) throws {
+  private static func putInodes(
+    _ tree: IndexTree, _ layout: ErofsLayout, _ starts: [UInt32], _ output: ErofsOutput
+  ) throws {
     var directory = 0
     var content = ErofsDirectory()
     var block = layout.firstBlock
@@ -77,10 +83,14 @@ public enum ErofsWriter {
         directorySize = place.size
         directory += 1
       }
-      let inode = ErofsInode(record, tree, directorySize: directorySize)
+      let inode = ErofsInode(record, tree, directorySize: directorySize, isUnified: layout.isUnified)
       let place = inode.place(at: output.position)
       try output.pad(to: place.start)
-      try put(record, inode, place, tree, block: block, ordinal: i + 1, output)
+      var address = place.blocks > 0 ? UInt32(block) : 0
+      if record.isRegular, record.size > 0, inode.chunkSize == 0 {
+        address = starts[Int(record.device)] + UInt32(record.start / Int64(ErofsFormat.blockSize))
+      }
+      try put(record, inode, place, tree, address: address, ordinal: i + 1, output)
       if place.isInline {
         if record.isDirectory {
           try content.forEachBlock(node, edges, tree, layout) { bytes in
@@ -97,10 +107,10 @@ public enum ErofsWriter {
 
   /// One inode with its attributes and chunks.
   private static func put(
-    _ record: IndexTree.Record, _ inode: ErofsInode, _ place: ErofsInode.Place, _ tree: IndexTree, block: Int,
+    _ record: IndexTree.Record, _ inode: ErofsInode, _ place: ErofsInode.Place, _ tree: IndexTree, address: UInt32,
     ordinal: Int, _ output: ErofsOutput
   ) throws {
-    let chunks = record.isRegular && record.size > 0 ? tree.chunks(record) : nil
+    let chunks = inode.chunkSize > 0 ? tree.chunks(record) : nil
     let layout =
       chunks != nil ? ErofsFormat.chunkBased : place.isInline ? ErofsFormat.flatInline : ErofsFormat.flatPlain
     try output.put(layout | ErofsFormat.extended)
@@ -113,7 +123,7 @@ public enum ErofsWriter {
     } else if ErofsFormat.isDevice(record.mode) {
       try output.put(UInt32(truncatingIfNeeded: record.start))
     } else {
-      try output.put(place.blocks > 0 ? UInt32(block) : 0)
+      try output.put(address)
     }
     try output.put(UInt32(truncatingIfNeeded: ordinal))
     try output.put(record.uid)
@@ -154,13 +164,13 @@ public enum ErofsWriter {
       let record = tree.records[Int(node)]
       guard record.isDirectory || record.isSymlink else { continue }
       if record.isSymlink {
-        let inode = ErofsInode(record, tree, directorySize: 0)
+        let inode = ErofsInode(record, tree, directorySize: 0, isUnified: layout.isUnified)
         guard !inode.place(at: Int(layout.numbers[Int(node)]) * ErofsFormat.nodeUnit).isInline else { continue }
         try putText(record, tree, output)
       } else {
         let place = layout.directories[directory]
         directory += 1
-        let inode = ErofsInode(record, tree, directorySize: place.size)
+        let inode = ErofsInode(record, tree, directorySize: place.size, isUnified: layout.isUnified)
         let isInline = inode.place(at: Int(layout.numbers[Int(node)]) * ErofsFormat.nodeUnit).isInline
         if isInline, place.size < ErofsFormat.blockSize { continue }
         let edges = layout.children[place.first..<(place.first + place.count)]

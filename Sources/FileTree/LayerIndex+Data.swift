@@ -7,13 +7,16 @@ extension LayerIndex {
   public func extents(_ inode: Inode) throws -> [IndexTree.Extent] {
     guard inode.kind == .regular else { throw image.damaged("inode \(inode.number) is no file") }
     if inode.size == 0 { return [] }
+    if inode.layout == ErofsFormat.flatPlain { return [try whole(inode)] }
     guard inode.layout == ErofsFormat.chunkBased, inode.detail & 0x20 != 0, inode.detail & ~0x3f == 0 else {
       throw image.damaged("inode \(inode.number) has no chunks")
     }
     let chunkSize = Int64(ErofsFormat.blockSize) << Int64(inode.detail & 0x1f)
     let count = (inode.size - 1) / chunkSize + 1
     // What can't be in the file need not be counted.
-    guard count <= Int64(image.bytes.count / 8) else { throw image.damaged("the chunks of inode \(inode.number) are cut") }
+    guard count <= Int64(image.bytes.count / 8) else {
+      throw image.damaged("the chunks of inode \(inode.number) are cut")
+    }
     let start = (inode.attributesEnd + 7) & ~7
     var out: [IndexTree.Extent] = []
     for number in 0..<Int(count) {
@@ -36,6 +39,25 @@ extension LayerIndex {
       }
     }
     return out
+  }
+
+  /// The one piece of a file that only says at which of the blocks of all tars it begins.
+  private func whole(_ inode: Inode) throws -> IndexTree.Extent {
+    // The last tar that begins at or before it.
+    var low = 0
+    var high = deviceStarts.count
+    while low < high {
+      let middle = (low + high) / 2
+      if deviceStarts[middle] <= inode.detail { low = middle + 1 } else { high = middle }
+    }
+    guard low > 0, deviceStarts[low - 1] > 0 else {
+      throw image.damaged("the data of inode \(inode.number) are in no tar")
+    }
+    let start = Int64(inode.detail - deviceStarts[low - 1]) * Int64(ErofsFormat.blockSize)
+    guard inode.size <= devices[low - 1], start <= devices[low - 1] - inode.size else {
+      throw image.damaged("the data of inode \(inode.number) lie outside of its tar")
+    }
+    return IndexTree.Extent(offset: 0, device: low - 1, start: start, length: inode.size)
   }
 
   /// The metadata of `inode` with `attributes`.

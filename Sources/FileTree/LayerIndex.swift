@@ -31,6 +31,8 @@ public final class LayerIndex: Sendable {
 
   /// Sizes of the tars in bytes, up to a full block of 512, in the order of the device table.
   public let devices: [Int64]
+  /// Where each tar begins in the space of block addresses that all of them share, ascending; 0 for all if they don't.
+  let deviceStarts: [UInt32]
   let image: IndexBytes
   /// Where inode 0 would be.
   private let metadataStart: Int
@@ -49,9 +51,13 @@ public final class LayerIndex: Sendable {
     metadataStart = try Int(image.u32(at + 40)) * ErofsFormat.blockSize
     let count = try Int(image.u16(at + 86))
     let table = try Int(image.u16(at + 88)) * ErofsFormat.slotSize
-    let sizes = image
+    let slots = image
     devices = try (0..<count).map {
-      try Int64(sizes.u32(table + $0 * ErofsFormat.slotSize + 64)) * Int64(ErofsFormat.blockSize)
+      try Int64(slots.u32(table + $0 * ErofsFormat.slotSize + 64)) * Int64(ErofsFormat.blockSize)
+    }
+    deviceStarts = try (0..<count).map { try slots.u32(table + $0 * ErofsFormat.slotSize + 68) }
+    guard zip(deviceStarts, deviceStarts.dropFirst()).allSatisfy({ $0 <= $1 }) else {
+      throw image.damaged("its tars are out of order")
     }
   }
 

@@ -82,12 +82,17 @@ struct TarBlock {
 
   /// Old implementations summed signed bytes: either sum is right.
   private static func verifyChecksum(_ bytes: [UInt8], _ offset: Int64) throws {
-    var unsigned: Int64 = 0
-    var signed: Int64 = 0
-    for i in 0..<TarHeader.blockSize {
-      let byte = (148..<156).contains(i) ? UInt8(ascii: " ") : bytes[i]
-      unsigned += Int64(byte)
-      signed += Int64(Int8(bitPattern: byte))
+    let (unsigned, signed) = bytes.withUnsafeBytes { bytes in
+      var unsigned: Int64 = 8 * 32
+      var negative: Int64 = 0
+      // The checksum's own field counts as blanks.
+      for part in [0..<148, 156..<TarHeader.blockSize] {
+        for i in part {
+          unsigned += Int64(bytes[i])
+          negative += Int64(bytes[i] >> 7)
+        }
+      }
+      return (unsigned, unsigned - 256 * negative)
     }
     let stored = try number(bytes, 148, 8, offset, "checksum")
     guard stored == unsigned || stored == signed else {

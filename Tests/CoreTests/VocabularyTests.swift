@@ -59,6 +59,10 @@ import Testing
     #expect(TreePath(clamping: "/../a/./b//../c/").text == "a/c")
     #expect(TreePath(strict: Array("a/../b".utf8)) == nil)
     #expect(TreePath(strict: Array("a\0b".utf8)) == nil)
+    for text in ["a", "a/b", "/a", "a/", "a//b", ".", "./a", "a/.", "a/./b", "", ".a", "..a", "a..", "...", "a/.../b"] {
+      #expect(TreePath(strict: Array(text.utf8)) == TreePath(clamping: text), "\(text)")
+    }
+    for text in ["..", "../a", "a/..", "a/../b"] { #expect(TreePath(strict: Array(text.utf8)) == nil, "\(text)") }
     #expect(TreePath(clamping: "a/b").parent == TreePath(clamping: "a"))
     #expect(TreePath(clamping: "a").parent.isRoot)
     #expect(TreePath(clamping: "ab").isWithin(TreePath(clamping: "a")) == false)

@@ -137,6 +137,32 @@ import Testing
     #expect(content == runs)
   }
 
+  @Test func tarsOfMoreThanATebibyteHaveChunks() throws {
+    let folder = try temporaryDirectory()
+    defer { try? HostPath.removeTree(folder) }
+    let size: Int64 = 1_500_000_000_000
+    let tar = try OpenFile(folder + "/tar", .create)
+    try tar.truncate(to: size)
+    try Array("end".utf8).withUnsafeBytes { try tar.write($0, at: size - 512) }
+    var tree = IndexTree()
+    for (name, start, length) in [("all", 0, size - 509), ("last", size - 512, 3)] {
+      let extent = IndexTree.Extent(offset: 0, device: 0, start: start, length: length)
+      let node = try tree.add(TreeNode(kind: .regular, mode: 0o644, size: length), extents: [extent])
+      try tree.link(node, into: IndexTree.root, as: Array(name.utf8))
+    }
+    try ErofsWriter.write(tree, devices: [size], into: OpenFile(folder + "/index", .create))
+    let mount = try ErofsMount.open(index: folder + "/index", devices: [folder + "/tar"])
+    let root = try Directory("/proc/self/fd/\(mount.descriptor)")
+    #expect(try root.open(TreePath(clamping: "last")).readAll() == Array("end".utf8))
+    var end = [UInt8](repeating: 0, count: 10)
+    let file = try root.open(TreePath(clamping: "all"))
+    let count = try end.withUnsafeMutableBytes { try file.read(into: $0, at: size - 512) }
+    #expect(count == 3 && end.starts(with: "end".utf8))
+    let index = try LayerIndex(path: folder + "/index")
+    let entry = try #require(try index.lookup(Array("all".utf8), in: index.root()))
+    #expect(try index.extents(index.inode(entry.inode)).map(\.length) == [size - 509])
+  }
+
   @Test func dataOutsideOfTheTarsAreRefused() throws {
     for (device, start, length) in [(1, 0, 512), (0, 512, 1024), (0, 1, 512), (0, -512, 512)] {
       var tree = IndexTree()

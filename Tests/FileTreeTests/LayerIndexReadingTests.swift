@@ -33,7 +33,9 @@ import Testing
     try folder.add(
       try archive(names.map { (TarEntry(path: path("d/" + $0), kind: .regular, mode: 0o644), []) }).bytes)
     let tree = MergedTree([try folder.index(0)])
-    #expect(try tree.children(path("d")).map { String(decoding: $0.name, as: UTF8.self) } == names.sorted { $0.utf8.lexicographicallyPrecedes($1.utf8) })
+    #expect(
+      try tree.children(path("d")).map { String(decoding: $0.name, as: UTF8.self) }
+        == names.sorted { $0.utf8.lexicographicallyPrecedes($1.utf8) })
     for name in names { #expect(try tree.entry(path("d/" + name)) != nil) }
     for name in ["f", "f0", "zzz", "-", "f6666-n"] { #expect(try tree.entry(path("d/" + name)) == nil) }
   }

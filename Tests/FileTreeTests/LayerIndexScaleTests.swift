@@ -33,8 +33,8 @@ import Testing
     #expect(tree.nodeCount == 1003 + 1000 * perDirectory)
     try ErofsWriter.write(tree, devices: [at], into: OpenFile(folder + "/index", .create))
     let size = try OpenFile(folder + "/index").status().size
-    // 72 bytes of inode and chunk in units of 32, 12 and a name in the directory.
-    #expect(size < Int64(tree.nodeCount) * 120 + 600_000)
+    // 64 bytes of inode, 12 and a name in the directory.
+    #expect(size < Int64(tree.nodeCount) * 90 + 600_000)
     let mount = try ErofsMount.open(index: folder + "/index", devices: [folder + "/tar"])
     let root = try Directory("/proc/self/fd/\(mount.descriptor)")
     for directory in [0, 500, 999] {
