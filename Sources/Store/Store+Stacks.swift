@@ -43,6 +43,9 @@ extension Store {
     guard try HostPath.status(paths.stacks) != nil else { return }
     for name in try Directory(paths.stacks).entries().map({ String(decoding: $0, as: UTF8.self) }) {
       let members = try? HostPath.read("\(paths.stacks)/\(name)/layers", limit: 1 << 20)
+      // One without is being made, or was left by a killed command.
+      let age = try HostPath.status("\(paths.stacks)/\(name)").map { Machine.now().seconds - $0.mtime.seconds }
+      if members == nil, let age, age < 3600 { continue }
       let named = String(decoding: members ?? [], as: UTF8.self).split(separator: "\n")
       let begun = try HostPath.status("\(paths.stacks)/\(name)")?.mtime
       if members == nil, let oldestLease, let begun, begun >= oldestLease { continue }

@@ -165,6 +165,30 @@ import Testing
     #expect(try names(above, "d") == (30..<35).map { "f\($0)" })
   }
 
+  @Test func aContainersRootIsOneIndex() throws {
+    let layers = try (0..<3).map { number in
+      try layer([
+        TarEntry(path: path("d"), kind: .directory, mode: 0o700 + UInt16(number)),
+        TarEntry(path: path("d/f\(number)"), kind: .regular, mode: 0o644, size: Int64(number)),
+      ])
+    }
+    let diffIDs = (layers + [layers[0]]).map(\.diffID)
+    let first = try store.root(of: diffIDs)
+    let again = try scratch.another()
+    again.openLayers.form = .file
+    let second = try again.root(of: diffIDs)
+    #expect(first.lowers.count == 1)
+    #expect(first.lowers == second.lowers)
+    for shown in [first.view, second.view, try view(second.lowers)] {
+      #expect(try names(shown, "d") == ["f0", "f1", "f2"])
+      #expect(try shown.entry(path("d"))?.mode == 0o700)
+      #expect(try shown.readSmallFile(path("d/f2"))?.count == 2)
+    }
+    again.openLayers.form = .loop
+    #expect(try again.root(of: diffIDs).lowers != second.lowers)
+    #expect(try store.root(of: []).lowers.isEmpty)
+  }
+
   @Test func directoriesWithoutMembersLookAsBelow() throws {
     let low = try layer([
       TarEntry(path: path("d"), kind: .directory, mode: 0o2710, uid: 7, gid: 8, mtime: Timestamp(seconds: 99)),

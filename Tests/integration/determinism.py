@@ -36,6 +36,7 @@ WAYS = [
     Way("eight threads again", {"STAVE_THREADS": "8"}),
     Way("trees", {"STAVE_LAYERS": "tree"}),
     Way("an ordinary user", {}, "mapped"),
+    Way("loop devices", {"STAVE_LAYERS": "loop"}),
 ]
 
 
