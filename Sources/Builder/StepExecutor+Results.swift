@@ -35,15 +35,15 @@ extension StepExecutor {
   ) throws -> Executed<LayerStack> {
     // Steps that change nothing are frequent, and what they give needs no look at the disk.
     if try folder.upperDirectory.entries().isEmpty { return finished(step, layer: try store.emptyLayer()) }
+    if UserNamespace.hasSingleID { return try finishedPacking(step, folder, latest) }
     let handle = LayerHandle(packing: folder, created: step.started)
     return Executed(step.base.adding(handle)) { [self] in
       try await located(step.vertex) {
         var step = step
         do {
-          let owners = try await lowerOwners(step.base)
           let began = Machine.now()
           let layer = try await packers.run {
-            try await BlockingPool.shared.run { try self.pack(folder, latest, owners) }
+            try await BlockingPool.shared.run { try self.pack(folder, latest) }
           }
           // The upper's times are not the layer's then.
           if latest == nil { try await adopt(folder, as: layer) }
@@ -60,15 +60,20 @@ extension StepExecutor {
     }
   }
 
-  /// Whom the files of `base` belong to, for uppers of a user namespace of one id, in which they can't; nil elsewhere.
-  private func lowerOwners(_ base: LayerStack) async throws -> LowerOwners? {
-    guard UserNamespace.hasSingleID else { return nil }
-    let layers = try await base.packed().map(\.diffID)
-    let view = try await BlockingPool.shared.run { [store] in try store.view(of: layers) }
-    return { path in try view.entry(path).map { ($0.uid, $0.gid) } }
+  /// As `finished(_:packing:latest:)` in a user namespace of one id: nothing may look into the upper, since only the
+  /// layer says whom files belong to. What the upper has from below belongs to whom it did there.
+  private func finishedPacking(
+    _ step: FinishedStep, _ folder: StepFolder, _ latest: Timestamp?
+  ) throws -> Executed<LayerStack> {
+    let began = Machine.now()
+    let lowers = try view(step.base)
+    let layer = try pack(folder, latest, owners: { path in try lowers.entry(path).map { ($0.uid, $0.gid) } })
+    var step = step
+    step.durations["pack"] = Machine.now().nanoseconds(since: began)
+    return finished(step, layer: layer)
   }
 
-  private func pack(_ folder: StepFolder, _ latest: Timestamp?, _ owners: LowerOwners?) throws -> Digest {
+  private func pack(_ folder: StepFolder, _ latest: Timestamp?, owners: LowerOwners? = nil) throws -> Digest {
     try Task.checkCancellation()
     let writer = try store.layerWriter()
     try packUpper(folder.upperDirectory, into: writer.tar, latest: latest, owners: owners)

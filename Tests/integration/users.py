@@ -10,6 +10,7 @@ import concurrent.futures.thread  # noqa: F401
 import os
 import pwd
 import shutil
+import signal
 import subprocess
 import sys
 from pathlib import Path
@@ -104,6 +105,9 @@ def become(options):
     binary = readable_copy(harness.find_stave(getattr(options, "stave", None)), user)
     child = os.fork()
     if child:
+        # A runner that is told to stop stops the tests, and cleans up after them.
+        signal.signal(signal.SIGTERM, lambda *_: os.kill(child, signal.SIGTERM))
+        signal.signal(signal.SIGINT, signal.SIG_IGN)
         code = os.waitstatus_to_exitcode(os.waitpid(child, 0)[1])
         user.remove()
         sys.stdout.flush()
