@@ -226,6 +226,18 @@ def test_failing_step(t):
     t.clean()
 
 
+def test_interrupted_while_packing(t):
+    """Ctrl-C when only the packing is left ends the build at once and leaves nothing."""
+    folder = t.context(f"FROM {BASE}\nRUN dd if=/dev/zero of=/big bs=1M count=1500 2>/dev/null\n")
+    build = t.start(folder, "-t", "interrupted")
+    build.await_text("exporting layers")
+    build.child.send_signal(signal.SIGINT)
+    # A fast disk may have it done before the signal arrives.
+    if build.child.wait(10) not in (0, 130):
+        raise Problem(f"exit {build.child.returncode}: {build.progress[-400:]}")
+    t.clean()
+
+
 def test_killed_while_packing(t):
     """kill -9 at random moments of a build that packs nearly all the time: the store is whole, the next build ends."""
     chance = random.Random(t.options.seed)
