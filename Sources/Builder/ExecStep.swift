@@ -29,8 +29,6 @@ struct ExecStep: Sendable {
   private let exec: Op.Exec
   private let base: LayerStack
   private let keys: StepKeys
-  /// Hostname of a RUN's process, as BuildKit has it.
-  private static let hostname = "buildkitsandbox"
 
   init(_ executor: StepExecutor, _ vertex: Vertex, _ exec: Op.Exec, base: LayerStack, keys: StepKeys) {
     self.executor = executor
@@ -74,7 +72,8 @@ struct ExecStep: Sendable {
     return try executor.finished(
       FinishedStep(
         vertex: vertex, keys: keys, base: base, started: started,
-        durations: ["run": Machine.now().nanoseconds(since: started)], folder: folder), packing: folder, latest: exec.latest)
+        durations: ["run": Machine.now().nanoseconds(since: started)], folder: folder,
+        logPath: log.hasOutput ? log.path : nil), packing: folder, latest: exec.latest)
   }
 
   private func launch(_ folder: StepFolder, _ places: StackPlaces) throws -> (RunningProcess, StepLog) {
@@ -92,19 +91,18 @@ struct ExecStep: Sendable {
   }
 
   private func spec(_ folder: StepFolder, _ places: StackPlaces) throws -> ProcessSpec {
-    let lowers = places.lowers.isEmpty ? [.tree(folder.empty)] : places.lowers
+    let lowers = places.lowers.isEmpty ? [.tree(try folder.makeEmpty())] : places.lowers
     let view = try executor.view(base)
     let user = try UserLookup(in: view).processUser(exec.user)
     var spec = ProcessSpec.dockerDefault(
       arguments: exec.argv,
       root: .overlay(lowers: lowers, upper: folder.upper, work: folder.work),
-      network: exec.network == .none ? .none : .host, hostname: Self.hostname)
+      network: exec.network == .none ? .none : .host, hostname: SharedNameFiles.hostname)
     spec.environment = exec.env + exec.proxyEnv
     if !spec.environment.contains(where: { $0.hasPrefix("HOME=") }) { spec.environment.append("HOME=\(user.home)") }
     spec.workingDirectory = exec.cwd
     spec.user = ProcessSpec.User(uid: user.uid, gid: user.gid, additionalGIDs: user.additionalGids)
-    spec.nameFiles = try NameFiles.write(
-      in: folder.path, hostname: Self.hostname, addHosts: exec.addHosts, hasNetwork: exec.network != .none)
+    spec.nameFiles = try executor.nameFiles.files(addHosts: exec.addHosts, hasNetwork: exec.network != .none)
     spec.resources = executor.resources
     for (number, file) in exec.files.enumerated() {
       let path = "\(folder.path)/file-\(number)"

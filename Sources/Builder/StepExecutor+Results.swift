@@ -12,8 +12,10 @@ struct FinishedStep: Sendable {
   var started: Timestamp
   /// Nanoseconds by phase.
   var durations: [String: Int64]
-  /// The folder with the step's log, nil for a step without a process.
+  /// The folder that the log is in, nil for a step without a process.
   var folder: StepFolder?
+  /// Nil for a step without output.
+  var logPath: String?
 }
 
 extension StepExecutor {
@@ -96,6 +98,6 @@ extension StepExecutor {
       StepRecord(
         key: content.digest, definitionKey: step.keys.definition.digest, preimage: content.preimage,
         resultDiffID: layer, stack: base + [StackedLayer(layer, created: step.started)], started: step.started,
-        durations: step.durations, logPath: step.folder?.log, title: step.vertex.instructionText))
+        durations: step.durations, logPath: step.logPath, title: step.vertex.instructionText))
   }
 }

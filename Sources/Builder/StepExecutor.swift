@@ -19,6 +19,7 @@ public final class StepExecutor: OpExecutor {
   /// Layers that are packed at a time: beside the steps that run.
   let packers = TaskLimit(max(1, Machine.processorCount))
   let removal = BackgroundRemoval()
+  let nameFiles: SharedNameFiles
   private let remarks = Mutex<Set<String>>([])
 
   /// An executor for the vertices of `plan`; `source` is what failures show an excerpt of.
@@ -32,6 +33,7 @@ public final class StepExecutor: OpExecutor {
     self.source = source
     self.reporter = reporter
     self.resources = resources
+    nameFiles = SharedNameFiles(store)
     launcher = SandboxLauncher(stateDirectory: store.root + "/sandbox")
   }
 
@@ -43,7 +45,10 @@ public final class StepExecutor: OpExecutor {
   public func identity(_ result: LayerStack) -> Digest? { result.identity }
 
   /// Waits until nothing of the build is left on disk but its results. No step runs any more.
-  public func finish() async { await removal.finish() }
+  public func finish() async {
+    nameFiles.remove(removal)
+    await removal.finish()
+  }
 
   /// Tells what could not be had for a step; the same words once a build.
   func remark(_ warnings: [String]) {

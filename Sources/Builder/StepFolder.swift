@@ -17,8 +17,6 @@ final class StepFolder: Sendable {
 
   var upper: String { path + "/upper" }
   var work: String { path + "/work" }
-  /// A lower layer for steps on top of nothing.
-  var empty: String { path + "/empty" }
   var log: String { path + "/log" }
 
   init(_ store: Store, _ removal: BackgroundRemoval) throws {
@@ -26,7 +24,6 @@ final class StepFolder: Sendable {
     do {
       upperDirectory = try Self.make(path + "/upper")
       _ = try Self.make(path + "/work")
-      _ = try Self.make(path + "/empty")
     } catch {
       removal.remove(path)
       throw error
@@ -66,6 +63,13 @@ final class StepFolder: Sendable {
       place.path = try body(place.path)
       return true
     }
+  }
+
+  /// A lower layer for a step on top of nothing.
+  func makeEmpty() throws -> String {
+    let empty = path + "/empty"
+    _ = try Self.make(empty)
+    return empty
   }
 
   private static func make(_ path: String) throws -> Directory {

@@ -5,8 +5,8 @@ internal import Synchronization
 
 /// The output of a step's process: read from two pipes, written to a file, shown as it comes, and its tail kept.
 final class StepLog: Sendable {
+  /// The file, which is there as soon as there is output.
   let path: String
-  private let file: OpenFile
   private let show: @Sendable (ProgressEvent.Stream, [UInt8]) -> Void
   private let readers: (output: OpenFile, error: OpenFile)
   private let writers: Mutex<(output: OpenFile, error: OpenFile)?>
@@ -18,7 +18,6 @@ final class StepLog: Sendable {
   init(path: String, show: @escaping @Sendable (ProgressEvent.Stream, [UInt8]) -> Void) throws {
     self.path = path
     self.show = show
-    file = try OpenFile(path, .create, permissions: 0o600)
     let output = try OpenFile.pipe()
     let error = try OpenFile.pipe()
     readers = (output.read, error.read)
@@ -36,8 +35,11 @@ final class StepLog: Sendable {
 
   /// Reads both pipes to their ends.
   func drain() throws {
+    var file: OpenFile?
     try Poll.drain([readers.output, readers.error]) { index, bytes in
-      try file.write(bytes)
+      let log = try file ?? OpenFile(path, .create, permissions: 0o600)
+      file = log
+      try log.write(bytes)
       kept.withLock { kept in
         kept.append(contentsOf: bytes)
         if kept.count > Self.tailSize { kept.removeFirst(kept.count - Self.tailSize) }
@@ -45,6 +47,9 @@ final class StepLog: Sendable {
       show(index == 0 ? .stdout : .stderr, bytes)
     }
   }
+
+  /// Whether anything was written so far.
+  var hasOutput: Bool { kept.withLock { !$0.isEmpty } }
 
   /// The last lines of the output.
   var tail: [String] {

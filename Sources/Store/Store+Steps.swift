@@ -42,13 +42,16 @@ extension Store {
 
   /// Keeps `record`, whose `definitionKey` then leads to it. Its log, if it has one, is moved from `logPath`.
   public func putStep(_ record: StepRecord) throws {
-    if let log = record.logPath { try keepLog(from: log, key: record.key) }
+    // Without output this time there may be a log of another time.
+    if let log = record.logPath { try keepLog(from: log, key: record.key) } else { try removeLog(record.key) }
     try replace(paths.preimage(record.key), with: record.preimage.bytes, durable: false)
     var small = record
     small.preimage = .null
     try replace(paths.step(record.key), with: small.json.bytes, durable: false)
     if record.definitionKey != record.key { try putAlias(record.definitionKey, to: record.key) }
   }
+
+  private func removeLog(_ key: Digest) throws { try HostPath.removeFile(paths.log(key)) }
 
   /// Moves the log at `path`, on the store's file system, to its place beside the record of `key`, which a failed
   /// step never gets; returns where it is now.

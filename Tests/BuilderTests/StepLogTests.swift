@@ -17,7 +17,10 @@ import Testing
     }
     try write(output, error, log.takeStdio())
     try log.drain()
-    return (log.tail, shown.withLock { $0 }, String(decoding: try HostPath.read(folder + "/log"), as: UTF8.self))
+    let hasFile = try HostPath.status(folder + "/log") != nil
+    #expect(hasFile == log.hasOutput)
+    let file = hasFile ? try HostPath.read(folder + "/log") : []
+    return (log.tail, shown.withLock { $0 }, String(decoding: file, as: UTF8.self))
   }
 
   /// The ends for writing close with `stdio`: less than a pipe holds is written at once.
