@@ -119,6 +119,7 @@ extension Store {
     let name = (try? Digest(text)) == nil ? try? ImageReference(text) : nil
     var rows: [StateDatabase.Row] = []
     let found = try using {
+      try settleIndex()
       if let name, name.digest == nil,
         let row = Store.findRow(named: name.canonical, in: try HostPath.read(paths.index))
       {
