@@ -27,7 +27,8 @@ extension Engine {
       }
     }
     if let fault, fault.contains("/proc") {
-      out.append(InfoEntry(name: " Hint", value: "start the outer container with --security-opt systempaths=unconfined"))
+      out.append(
+        InfoEntry(name: " Hint", value: "start the outer container with --security-opt systempaths=unconfined"))
     }
     for (name, value) in facts.switches { out.append(InfoEntry(name: " \(name)", value: value)) }
     return out

@@ -174,7 +174,9 @@ struct IndexBytes: Sendable {
 
   /// The `count` bytes from `at`. Valid as long as the index lives.
   func range(_ at: Int, _ count: Int) throws -> UnsafeRawBufferPointer {
-    guard at >= 0, count >= 0, at <= file.bytes.count, count <= file.bytes.count - at else { throw damaged("it is cut") }
+    guard at >= 0, count >= 0, at <= file.bytes.count, count <= file.bytes.count - at else {
+      throw damaged("it is cut")
+    }
     return UnsafeRawBufferPointer(rebasing: file.bytes[at..<(at + count)])
   }
 

@@ -31,7 +31,9 @@ public struct ProcessIdentity: Sendable, Hashable {
       let end = bytes.lastIndex(of: UInt8(ascii: ")"))
     else { return nil }
     let fields = bytes[(end + 1)...].split(separator: UInt8(ascii: " "))
-    guard fields.count > 1, let parent = Int32(String(decoding: fields[1], as: UTF8.self)), parent > 1 else { return nil }
+    guard fields.count > 1, let parent = Int32(String(decoding: fields[1], as: UTF8.self)), parent > 1 else {
+      return nil
+    }
     return parent
   }
 

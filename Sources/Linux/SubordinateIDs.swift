@@ -31,7 +31,8 @@ public struct SubordinateIDs: Sendable, Equatable {
       else { continue }
       let range = Range(first: first, count: count)
       if ranges.count < SubordinateIDs.limit, !overlap(range, Range(first: own, count: 1)),
-        !ranges.contains(where: { overlap($0, range) }) {
+        !ranges.contains(where: { overlap($0, range) })
+      {
         ranges.append(range)
       }
     }

@@ -28,8 +28,9 @@ struct CgroupBuilder {
       limitUnified(resources)
     } else if hierarchies.controllers.isEmpty {
       warnings.append(
-        "limit resources: " + (hierarchies.isDelegated
-          ? "no control group was delegated to this user" : "there are no control groups here"))
+        "limit resources: "
+          + (hierarchies.isDelegated
+            ? "no control group was delegated to this user" : "there are no control groups here"))
     } else {
       limitEach(resources)
     }
@@ -94,8 +95,9 @@ struct CgroupBuilder {
   private mutating func limitUnified(_ resources: ResourceLimits) {
     guard let mount = hierarchies.unified, unified != nil else {
       warnings.append(
-        "limit resources: " + (hierarchies.isDelegated
-          ? "no control group was delegated to this user" : "the control group can't be made here"))
+        "limit resources: "
+          + (hierarchies.isDelegated
+            ? "no control group was delegated to this user" : "the control group can't be made here"))
       return
     }
     // A controller must be passed down from every directory above.

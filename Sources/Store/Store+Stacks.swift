@@ -49,7 +49,8 @@ extension Store {
       let named = String(decoding: members ?? [], as: UTF8.self).split(separator: "\n")
       let begun = try HostPath.status("\(paths.stacks)/\(name)")?.mtime
       if members == nil, let oldestLease, let begun, begun >= oldestLease { continue }
-      let isDead = members == nil || named.contains { line in (try? Digest("sha256:\(line)")).map(diffIDs.contains) ?? true }
+      let isDead =
+        members == nil || named.contains { line in (try? Digest("sha256:\(line)")).map(diffIDs.contains) ?? true }
       if isDead { try HostPath.removeTree("\(paths.stacks)/\(name)") }
     }
   }

@@ -62,7 +62,8 @@ import Testing
     let bench = try await Bench()
     try bench.put("text\n", at: "input")
     try bench.put("0", at: "input-2")
-    var request = bench.request("FROM base\nRUN mkdir /d; echo x > /d/f\nCOPY input /d/\nCOPY . /c/\nWORKDIR /d/e\nRUN rm /d/f\n")
+    var request = bench.request(
+      "FROM base\nRUN mkdir /d; echo x > /d/f\nCOPY input /d/\nCOPY . /c/\nWORKDIR /d/e\nRUN rm /d/f\n")
     request.noCache = true
     request.sourceDateEpoch = 1_700_000_000
     request.rewritesTimestamps = true

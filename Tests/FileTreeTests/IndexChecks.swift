@@ -67,7 +67,9 @@ struct TreeSnapshot {
       mtime: status.mtime, links: status.linkCount, device: isDevice ? [status.deviceMajor, status.deviceMinor] : [],
       target: status.kind == .symlink ? "\(try directory.readLink(name))" : "",
       // Unpacking looks at the layers below instead.
-      xattrs: try directory.attributeNames(name).filter { $0 != "trusted.overlay.implied" }.map { "\($0)=\(try directory.attribute(name, $0) ?? [])" },
+      xattrs: try directory.attributeNames(name).filter { $0 != "trusted.overlay.implied" }.map {
+        "\($0)=\(try directory.attribute(name, $0) ?? [])"
+      },
       content: content, first: first)
   }
 

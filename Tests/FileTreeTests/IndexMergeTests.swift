@@ -37,7 +37,9 @@ import Testing
       #expect(shown == expected)
     }
     // Where the kernel mounts no indexes from files, the trees have to do.
-    guard let top = try? ErofsMount.open(index: "\(folder.path)/0/index", devices: ["\(folder.path)/0/tar"]) else { return }
+    guard let top = try? ErofsMount.open(index: "\(folder.path)/0/index", devices: ["\(folder.path)/0/tar"]) else {
+      return
+    }
     withExtendedLifetime(top) {}
     let mounts = try layers.map {
       try ErofsMount.open(index: "\(folder.path)/\($0)/index", devices: ["\(folder.path)/\($0)/tar"])

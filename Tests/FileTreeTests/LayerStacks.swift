@@ -53,7 +53,8 @@ struct LayerStacks {
         entry.mode = 0o777
         entry.linkTarget = [Array("a/b".utf8), Array("/zz".utf8), [0xff]][next(3)]
       case 8:
-        let files = model.filter { $0.value == .regular && $0.key != path && !$0.key.isWithin(path) }.map(\.key).sorted()
+        let files = model.filter { $0.value == .regular && $0.key != path && !$0.key.isWithin(path) }.map(\.key)
+          .sorted()
         if files.isEmpty { continue }
         entry.kind = .hardLink
         entry.linkTarget = files[next(files.count)].bytes
@@ -93,7 +94,8 @@ func listing(_ tree: any TreeView) throws -> [String] {
       let path = folder.child(child.name)
       let node = child.node
       var line = "\(path.bytes) \(node.kind) \(String(node.mode, radix: 8)) \(node.uid):\(node.gid) \(node.size) "
-      line += "\(node.mtime.seconds).\(node.mtime.nanoseconds) \(node.deviceMajor):\(node.deviceMinor) \(node.linkTarget) "
+      line +=
+        "\(node.mtime.seconds).\(node.mtime.nanoseconds) \(node.deviceMajor):\(node.deviceMinor) \(node.linkTarget) "
       line += "\(node.xattrs)"
       if node.kind == .regular { line += " \(Digest.sha256(try tree.open(path).readAll()).short)" }
       if let found = try tree.entry(path) {
@@ -108,7 +110,9 @@ func listing(_ tree: any TreeView) throws -> [String] {
       if node.kind == .directory { pending.append(path) }
     }
   }
-  out += names.values.filter { $0.count > 1 }.map { "same file: \($0.map(\.bytes).sorted { $0.lexicographicallyPrecedes($1) })" }
+  out += names.values.filter { $0.count > 1 }.map {
+    "same file: \($0.map(\.bytes).sorted { $0.lexicographicallyPrecedes($1) })"
+  }
   return out.sorted()
 }
 
@@ -161,7 +165,8 @@ final class LayerFolder {
     let empty = "\(path)/empty"
     let place = "\(path)/mounted"
     for folder in [empty, place] { try HostPath.makeDirectories(folder) }
-    let options = "lowerdir=\((lowers + [empty]).joined(separator: ":")),redirect_dir=nofollow,metacopy=off,index=off,xino=off"
+    let options =
+      "lowerdir=\((lowers + [empty]).joined(separator: ":")),redirect_dir=nofollow,metacopy=off,index=off,xino=off"
     try run(["/bin/mount", "-t", "overlay", "overlay", "-o", options, place])
     defer { _ = try? run(["/bin/umount", place]) }
     try body(try Directory(place))

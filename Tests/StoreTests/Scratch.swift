@@ -54,7 +54,8 @@ final class Scratch {
 
   func step(_ text: String, _ layer: Layer?, started: Int64 = 100) throws -> StepRecord {
     let record = StepRecord(
-      key: .sha256(text), definitionKey: .sha256("definition " + text), preimage: Preimage(.object(["text": .string(text)])),
+      key: .sha256(text), definitionKey: .sha256("definition " + text),
+      preimage: Preimage(.object(["text": .string(text)])),
       resultDiffID: layer?.diffID, started: Timestamp(seconds: started), durations: ["run": 5], title: text)
     try store.putStep(record)
     return record

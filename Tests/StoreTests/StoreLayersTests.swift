@@ -161,7 +161,8 @@ import Testing
     #expect(try Array(store.lowers(of: Array(diffIDs[..<33])).suffix(2)) == Array(lowers.suffix(2)))
     #expect(try names(view(lowers), "d") == (30..<35).map { "f\($0)" })
     // With something below, the lowest group keeps its whiteouts.
-    let above = try view(store.lowers(of: Array(diffIDs[16...]), isBottom: false) + store.lowers(of: Array(diffIDs[..<16])))
+    let above = try view(
+      store.lowers(of: Array(diffIDs[16...]), isBottom: false) + store.lowers(of: Array(diffIDs[..<16])))
     #expect(try names(above, "d") == (30..<35).map { "f\($0)" })
   }
 
