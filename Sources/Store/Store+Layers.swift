@@ -116,8 +116,8 @@ extension Store {
 
   /// Removes the layer, all that was made of it, and its blob.
   func removeLayer(_ diffID: Digest) throws {
+    try removeStacks(with: [diffID], PresenceLock.oldest(paths.lease))
     if let moved = try moveAway(layer: diffID) { try HostPath.removeTree(moved) }
-    try removeStacks(with: [diffID])
   }
 
   /// Takes the layer out of the store at once, whatever its size: a reader sees all or nothing. Returns where what is

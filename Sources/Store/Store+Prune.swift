@@ -22,11 +22,12 @@ extension Store {
     try removeRows(plan)
     for step in plan.steps { try removeStep(step.key, step.definitionKey) }
     if plan.failedSteps { try removeStrayStepFiles(oldestLease) }
+    // Before the layers go: a kill between the two must not leave an index of what is gone.
+    try removeStacks(with: Set(plan.layers.map(\.digest)), oldestLease)
     var moved: [(index: Int, path: String)] = []
     for (index, item) in plan.layers.enumerated() {
       if let path = try moveAway(layer: item.digest) { moved.append((index, path)) }
     }
-    try removeStacks(with: Set(plan.layers.map(\.digest)), oldestLease)
     for item in plan.blobs { try HostPath.removeFile(paths.blob(item.digest)) }
     gate.release()
     for (index, path) in moved {

@@ -37,16 +37,14 @@ extension Store {
   }
 
   /// Removes the merged indexes that have one of `diffIDs` in them, and those without a list of layers that were begun
-  /// before `oldestLease`. Called when the layers go.
-  func removeStacks(with diffIDs: Set<Digest>, _ oldestLease: Timestamp? = nil) throws {
+  /// before `oldestLease`. Called before the layers go.
+  func removeStacks(with diffIDs: Set<Digest>, _ oldestLease: Timestamp?) throws {
     if diffIDs.isEmpty { return }
     guard try HostPath.status(paths.stacks) != nil else { return }
     for name in try Directory(paths.stacks).entries().map({ String(decoding: $0, as: UTF8.self) }) {
       let members = try? HostPath.read("\(paths.stacks)/\(name)/layers", limit: 1 << 20)
-      // One without is being made, or was left by a killed command.
-      let age = try HostPath.status("\(paths.stacks)/\(name)").map { Machine.now().seconds - $0.mtime.seconds }
-      if members == nil, let age, age < 3600 { continue }
       let named = String(decoding: members ?? [], as: UTF8.self).split(separator: "\n")
+      // One without a list is being made, or was left by a killed command.
       let begun = try HostPath.status("\(paths.stacks)/\(name)")?.mtime
       if members == nil, let oldestLease, let begun, begun >= oldestLease { continue }
       let isDead =
