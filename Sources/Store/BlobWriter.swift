@@ -92,19 +92,27 @@ extension Store {
   /// Moves the finished temporary file to `path`, where it may stand already: a file of the right name and size has
   /// the right content, since every file comes this way.
   func place(_ temporary: String, _ file: OpenFile, at path: String, size: Int64) throws {
-    let isThere = try sharing {
-      guard let there = try HostPath.status(path), there.size == size else { return false }
-      return try markUsed(path, there)
-    }
-    if isThere {
-      try HostPath.removeFile(temporary)
-      return
-    }
+    if try isThere(path, size: size) { return try HostPath.removeFile(temporary) }
     try file.sync()
     try file.setMode(0o400)
     // Of a clock that jumped since the lease began, and of a file that took long to write.
     try markUsed(temporary)
-    try HostPath.rename(temporary, to: path)
+    do {
+      // Not by renaming: that would replace the file of who made the same blob meanwhile, which a layer's tar may be.
+      try HostPath.link(temporary, to: path)
+      try HostPath.removeFile(temporary)
+    } catch let error as SystemError where error.code == .exists {
+      if try isThere(path, size: size) { return try HostPath.removeFile(temporary) }
+      try HostPath.rename(temporary, to: path)
+    }
+  }
+
+  /// Whether the file `path` of that size is there to stay.
+  private func isThere(_ path: String, size: Int64) throws -> Bool {
+    try sharing {
+      guard let there = try HostPath.status(path), there.size == size else { return false }
+      return try markUsed(path, there)
+    }
   }
 
   /// Stores `bytes` as a blob.

@@ -171,3 +171,27 @@ import Testing
   #expect(refusal.hasPrefix("read layer x: "))
   #expect(try !scratch.store.hasBlob(.sha256(noTar)))
 }
+
+@Test func equalLayersAreMadeAtTheSameTime() async throws {
+  let scratch = try Scratch()
+  let store = scratch.store
+  for round in 0..<30 {
+    let made = try await withThrowingTaskGroup(of: Digest.self) { group in
+      for _ in 0..<4 {
+        group.addTask {
+          try await BlockingPool.shared.run {
+            let writer = try store.layerWriter()
+            try writer.tar.begin(TarEntry(path: TreePath(clamping: "dir-\(round)"), kind: .directory, mode: 0o755))
+            return try writer.commit().diffID
+          }
+        }
+      }
+      var made: Set<Digest> = []
+      for try await diffID in group { made.insert(diffID) }
+      return made
+    }
+    #expect(made.count == 1)
+    for diffID in made { #expect(try store.layer(diffID) != nil) }
+  }
+  #expect(try store.check(repair: false).isEmpty)
+}
