@@ -10,13 +10,13 @@ export STAVE_ROOT="$place/store"
 
 say() { printf '\n$ %s\n' "$*"; }
 
-mkdir -p "$place/root/bin" "$place/root/etc" "$place/root/tmp" "$place/root/root"
-cp "$(command -v busybox)" "$place/root/bin/busybox"
-busybox --list | while read -r name; do [ "$name" = busybox ] || ln "$place/root/bin/busybox" "$place/root/bin/$name"; done
-printf 'root:x:0:0:root:/root:/bin/sh\nnobody:x:65534:65534:nobody:/tmp:/bin/false\n' >"$place/root/etc/passwd"
-printf 'root:x:0:\nnogroup:x:65534:\n' >"$place/root/etc/group"
-chmod 1777 "$place/root/tmp"
-tar -C "$place/root" --owner=0 --group=0 -cf "$place/root.tar" .
+mkdir -p "$place/rootfs/bin" "$place/rootfs/etc" "$place/rootfs/tmp" "$place/rootfs/root"
+cp "$(command -v busybox)" "$place/rootfs/bin/busybox"
+busybox --list | while read -r name; do [ "$name" = busybox ] || ln "$place/rootfs/bin/busybox" "$place/rootfs/bin/$name"; done
+printf 'root:x:0:0:root:/root:/bin/sh\nnobody:x:65534:65534:nobody:/tmp:/bin/false\n' >"$place/rootfs/etc/passwd"
+printf 'root:x:0:\nnogroup:x:65534:\n' >"$place/rootfs/etc/group"
+chmod 1777 "$place/rootfs/tmp"
+tar -C "$place/rootfs" --owner=0 --group=0 -cf "$place/root.tar" .
 
 say "stave import -c 'CMD [\"sh\"]' root.tar demo/busybox"
 "$stave" import -c 'ENV PATH=/usr/local/bin:/usr/bin:/bin' -c 'CMD ["sh"]' "$place/root.tar" demo/busybox
