@@ -1,5 +1,3 @@
-internal import Glibc
-
 /// Reads ahead on a thread of its own: while the caller hashes or writes one chunk, the next is read or decompressed.
 ///
 /// Not safe for use from two threads at once. When the reader goes, its thread ends after the read that is under way.
@@ -45,9 +43,8 @@ public final class BackgroundReader {
     }
 
     private let read: (UnsafeMutableRawBufferPointer) throws -> Int
-    private let mutex: UnsafeMutablePointer<pthread_mutex_t>
-    private let changed: UnsafeMutablePointer<pthread_cond_t>
-    // Guarded by `mutex`.
+    private let monitor = Monitor()
+    // Guarded by `monitor`.
     private var free: [UnsafeMutableRawBufferPointer] = []
     private var full: [Chunk] = []
     private var end: Result<Void, any Error>?
@@ -55,64 +52,47 @@ public final class BackgroundReader {
 
     init(chunkSize: Int, depth: Int, _ read: @escaping (UnsafeMutableRawBufferPointer) throws -> Int) {
       self.read = read
-      mutex = .allocate(capacity: 1)
-      changed = .allocate(capacity: 1)
-      pthread_mutex_init(mutex, nil)
-      pthread_cond_init(changed, nil)
       for _ in 0..<max(2, depth) { free.append(.allocate(byteCount: chunkSize, alignment: 4096)) }
     }
 
     deinit {
       for buffer in free { buffer.deallocate() }
       for chunk in full { chunk.buffer.deallocate() }
-      pthread_cond_destroy(changed)
-      pthread_mutex_destroy(mutex)
-      changed.deallocate()
-      mutex.deallocate()
     }
 
     func start() {
-      var thread = pthread_t()
-      let argument = Unmanaged.passRetained(self)
-      let result = pthread_create(
-        &thread, nil,
-        { raw in
-          if let raw { Unmanaged<State>.fromOpaque(raw).takeRetainedValue().work() }
-          return nil
-        }, argument.toOpaque())
-      if result == 0 {
-        pthread_detach(thread)
+      if let thread = Thread.start({ [self] in work() }) {
+        thread.detach()
       } else {
-        argument.release()
-        end = .failure(SystemError(SystemError.Code(rawValue: result), "start a thread"))
+        end = .failure(SystemError(.again, "start a thread"))
       }
     }
 
     func stop() {
-      pthread_mutex_lock(mutex)
+      monitor.lock()
       isStopped = true
-      pthread_cond_broadcast(changed)
-      pthread_mutex_unlock(mutex)
+      monitor.broadcast()
+      monitor.unlock()
     }
 
     func giveBack(_ buffer: UnsafeMutableRawBufferPointer) {
-      pthread_mutex_lock(mutex)
+      monitor.lock()
       free.append(buffer)
-      pthread_cond_broadcast(changed)
-      pthread_mutex_unlock(mutex)
+      monitor.broadcast()
+      monitor.unlock()
     }
 
     /// The oldest full chunk, nil at the end.
     func take() throws -> Chunk? {
-      pthread_mutex_lock(mutex)
-      defer { pthread_mutex_unlock(mutex) }
+      monitor.lock()
+      defer { monitor.unlock() }
       while true {
         if !full.isEmpty { return full.removeFirst() }
         if let end {
           try end.get()
           return nil
         }
-        pthread_cond_wait(changed, mutex)
+        monitor.wait()
       }
     }
 
@@ -133,19 +113,19 @@ public final class BackgroundReader {
         } catch {
           end = .failure(error)
         }
-        pthread_mutex_lock(mutex)
+        monitor.lock()
         if count > 0 { full.append(Chunk(buffer: buffer, count: count)) } else { free.append(buffer) }
         self.end = end
-        pthread_cond_broadcast(changed)
-        pthread_mutex_unlock(mutex)
+        monitor.broadcast()
+        monitor.unlock()
         if end != nil { return }
       }
     }
 
     private func takeFree() -> UnsafeMutableRawBufferPointer? {
-      pthread_mutex_lock(mutex)
-      defer { pthread_mutex_unlock(mutex) }
-      while free.isEmpty && !isStopped { pthread_cond_wait(changed, mutex) }
+      monitor.lock()
+      defer { monitor.unlock() }
+      while free.isEmpty && !isStopped { monitor.wait() }
       return isStopped ? nil : free.removeLast()
     }
   }

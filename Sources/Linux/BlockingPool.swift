@@ -13,9 +13,8 @@ public final class BlockingPool: TaskExecutor, @unchecked Sendable {
   private let limit: Int
   /// How many threads may be `active`.
   private let width: Int
-  private let mutex: UnsafeMutablePointer<pthread_mutex_t>
-  private let condition: UnsafeMutablePointer<pthread_cond_t>
-  // Guarded by `mutex`.
+  private let monitor = Monitor()
+  // Guarded by `monitor`.
   private var jobs: [Job] = []
   private var threads = 0
   /// Threads without a job: they start, wait, or have been woken.
@@ -34,10 +33,6 @@ public final class BlockingPool: TaskExecutor, @unchecked Sendable {
   public init(limit: Int, width: Int? = nil) {
     self.limit = limit
     self.width = max(1, width ?? Machine.processorCount)
-    mutex = .allocate(capacity: 1)
-    condition = .allocate(capacity: 1)
-    pthread_mutex_init(mutex, nil)
-    pthread_cond_init(condition, nil)
   }
 
   /// Runs `body`, which may block, on a thread of the pool and returns what it returns: on this one where it is the
@@ -78,20 +73,20 @@ public final class BlockingPool: TaskExecutor, @unchecked Sendable {
 
   /// Counts this thread as one of the pool's.
   private func becomeThread() {
-    pthread_mutex_lock(mutex)
+    monitor.lock()
     threads += 1
     idle += 1
-    pthread_mutex_unlock(mutex)
+    monitor.unlock()
   }
 
   /// For the concurrency runtime: hands `job` to a thread.
   public func enqueue(_ job: consuming ExecutorJob) { add(.preferred(UnownedJob(job))) }
 
   private func add(_ job: Job) {
-    pthread_mutex_lock(mutex)
+    monitor.lock()
     jobs.append(job)
     provideThread()
-    pthread_mutex_unlock(mutex)
+    monitor.unlock()
   }
 
   /// Whether this thread is one of the pool's.
@@ -100,32 +95,32 @@ public final class BlockingPool: TaskExecutor, @unchecked Sendable {
   /// Runs `body` while another thread may have this one's place. Within itself it changes nothing.
   private func blocking<T>(_ body: () throws -> T) rethrows -> T {
     guard stave_thread_enter_blocking() != 0 else { return try body() }
-    pthread_mutex_lock(mutex)
+    monitor.lock()
     active -= 1
     if !jobs.isEmpty { provideThread() }
-    pthread_mutex_unlock(mutex)
+    monitor.unlock()
     defer {
       stave_thread_leave_blocking()
-      pthread_mutex_lock(mutex)
+      monitor.lock()
       active += 1
-      pthread_mutex_unlock(mutex)
+      monitor.unlock()
     }
     return try body()
   }
 
   /// Sees to it that a thread comes for each job that may run now; those that run a job come by themselves when it
-  /// ends. Called with `mutex` held, after a job was added or a place became free.
+  /// ends. Called with `monitor` held, after a job was added or a place became free.
   private func provideThread() {
     let wanted = min(jobs.count, width - active)
     if wanted <= 0 { return }
     if wanted > idle, threads < limit {
       startThread()
     } else {
-      pthread_cond_signal(condition)
+      monitor.signal()
     }
   }
 
-  /// One thread more, if the system has one: the job waits for another thread otherwise. Called with `mutex` held.
+  /// One thread more, if the system has one: the job waits for another thread otherwise. Called with `monitor` held.
   private func startThread() {
     var thread = pthread_t()
     let context = Unmanaged.passRetained(self).toOpaque()
@@ -143,24 +138,24 @@ public final class BlockingPool: TaskExecutor, @unchecked Sendable {
     } else {
       Unmanaged<BlockingPool>.fromOpaque(context).release()
       guard threads > 0 else { fatalError("can't start a thread: \(SystemError.Code(rawValue: result).text)") }
-      pthread_cond_signal(condition)
+      monitor.signal()
     }
   }
 
   private func work() -> Never {
     stave_thread_set_pool(Unmanaged.passUnretained(self).toOpaque())
-    pthread_mutex_lock(mutex)
+    monitor.lock()
     while true {
-      while jobs.isEmpty || active >= width { pthread_cond_wait(condition, mutex) }
+      while jobs.isEmpty || active >= width { monitor.wait() }
       let job = jobs.removeFirst()
       idle -= 1
       active += 1
-      pthread_mutex_unlock(mutex)
+      monitor.unlock()
       switch job {
       case .preferred(let job): job.runSynchronously(on: asUnownedTaskExecutor())
       case .common(let job): stave_run_job(job)
       }
-      pthread_mutex_lock(mutex)
+      monitor.lock()
       idle += 1
       active -= 1
       // More places than one can become free at a time where threads came back from blocking.

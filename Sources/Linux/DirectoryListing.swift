@@ -152,22 +152,6 @@ public struct FileIdentity: Sendable, Hashable {
   }
 }
 
-extension FileStatus.Kind {
-  /// The kind in the mode bits of stat(2).
-  init(_ mode: UInt32) {
-    self =
-      switch mode & S_IFMT {
-      case S_IFDIR: .directory
-      case S_IFLNK: .symlink
-      case S_IFCHR: .characterDevice
-      case S_IFBLK: .blockDevice
-      case S_IFIFO: .fifo
-      case S_IFSOCK: .socket
-      default: .regular
-      }
-  }
-}
-
 extension FileStatus {
   init(_ entry: stave_entry) {
     kind = Kind(entry.mode)

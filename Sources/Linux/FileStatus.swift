@@ -25,16 +25,7 @@ public struct FileStatus: Sendable, Equatable {
   public var allocated: Int64
 
   init(_ s: stat) {
-    kind =
-      switch s.st_mode & S_IFMT {
-      case S_IFDIR: .directory
-      case S_IFLNK: .symlink
-      case S_IFCHR: .characterDevice
-      case S_IFBLK: .blockDevice
-      case S_IFIFO: .fifo
-      case S_IFSOCK: .socket
-      default: .regular
-      }
+    kind = Kind(s.st_mode)
     mode = UInt16(s.st_mode & 0o7777)
     uid = s.st_uid
     gid = s.st_gid
@@ -47,5 +38,21 @@ public struct FileStatus: Sendable, Equatable {
     deviceMajor = stave_major(UInt64(s.st_rdev))
     deviceMinor = stave_minor(UInt64(s.st_rdev))
     allocated = Int64(s.st_blocks) * 512
+  }
+}
+
+extension FileStatus.Kind {
+  /// The kind in the mode bits of stat(2).
+  init(_ mode: UInt32) {
+    self =
+      switch mode & S_IFMT {
+      case S_IFDIR: .directory
+      case S_IFLNK: .symlink
+      case S_IFCHR: .characterDevice
+      case S_IFBLK: .blockDevice
+      case S_IFIFO: .fifo
+      case S_IFSOCK: .socket
+      default: .regular
+      }
   }
 }

@@ -1,12 +1,9 @@
-internal import Glibc
-
 /// Jobs that make further jobs, done on several threads, the youngest first: a walk through a tree stays narrow.
 public final class JobStack<Job: Sendable>: @unchecked Sendable {
   private let width: Int
   private let body: @Sendable (Job, Int, JobStack<Job>) throws -> Void
-  private let mutex: UnsafeMutablePointer<pthread_mutex_t>
-  private let changed: UnsafeMutablePointer<pthread_cond_t>
-  // Guarded by `mutex`.
+  private let monitor = Monitor()
+  // Guarded by `monitor`.
   private var jobs: [Job] = []
   private var busy = 0
   private var idle = 0
@@ -36,35 +33,24 @@ public final class JobStack<Job: Sendable>: @unchecked Sendable {
   private init(width: Int, _ body: @escaping @Sendable (Job, Int, JobStack<Job>) throws -> Void) {
     self.width = width
     self.body = body
-    mutex = .allocate(capacity: 1)
-    changed = .allocate(capacity: 1)
-    pthread_mutex_init(mutex, nil)
-    pthread_cond_init(changed, nil)
-  }
-
-  deinit {
-    pthread_cond_destroy(changed)
-    pthread_mutex_destroy(mutex)
-    changed.deallocate()
-    mutex.deallocate()
   }
 
   /// Adds jobs; the last of them is done first.
   public func push(_ more: [Job]) {
     if more.isEmpty { return }
-    pthread_mutex_lock(mutex)
-    defer { pthread_mutex_unlock(mutex) }
+    monitor.lock()
+    defer { monitor.unlock() }
     if failure != nil { return }
     jobs.append(contentsOf: more)
     // The pushing thread takes one of them itself.
     let wanted = jobs.count - 1
-    for _ in 0..<min(idle, max(0, wanted)) { pthread_cond_signal(changed) }
+    for _ in 0..<min(idle, max(0, wanted)) { monitor.signal() }
     while threads.count < width - 1, busy > 0, threads.count + 1 - busy < wanted, idle == 0 {
       if !startThread(threads.count + 1) { break }
     }
   }
 
-  /// Called with `mutex` held. With fewer threads the work is only slower.
+  /// Called with `monitor` held. With fewer threads the work is only slower.
   private func startThread(_ number: Int) -> Bool {
     guard let thread = Thread.start({ [self] in work(number, isCaller: false) }) else { return false }
     threads.append(thread)
@@ -90,8 +76,8 @@ public final class JobStack<Job: Sendable>: @unchecked Sendable {
 
   /// One thread more, if there is work for it and the disk is what is waited for.
   private func widen() {
-    pthread_mutex_lock(mutex)
-    defer { pthread_mutex_unlock(mutex) }
+    monitor.lock()
+    defer { monitor.unlock() }
     guard threads.count + 1 < JobStack.mostThreads, width > 1, idle == 0, jobs.count > 1, reads.haveGrown() else {
       return
     }
@@ -99,8 +85,8 @@ public final class JobStack<Job: Sendable>: @unchecked Sendable {
   }
 
   private func take() -> Job? {
-    pthread_mutex_lock(mutex)
-    defer { pthread_mutex_unlock(mutex) }
+    monitor.lock()
+    defer { monitor.unlock() }
     while true {
       if let job = jobs.popLast() {
         busy += 1
@@ -108,19 +94,19 @@ public final class JobStack<Job: Sendable>: @unchecked Sendable {
       }
       if busy == 0 { return nil }
       idle += 1
-      pthread_cond_wait(changed, mutex)
+      monitor.wait()
       idle -= 1
     }
   }
 
   private func finish(_ error: (any Error)?) {
-    pthread_mutex_lock(mutex)
+    monitor.lock()
     busy -= 1
     if let error {
       failure = failure ?? error
       jobs = []
     }
-    if busy == 0, jobs.isEmpty { pthread_cond_broadcast(changed) }
-    pthread_mutex_unlock(mutex)
+    if busy == 0, jobs.isEmpty { monitor.broadcast() }
+    monitor.unlock()
   }
 }

@@ -1,5 +1,4 @@
 internal import CLinux
-internal import Glibc
 
 /// Work that several threads share and whose results are taken in order.
 public enum OrderedWork {
@@ -31,12 +30,12 @@ public enum OrderedWork {
     private let window: Int
     private let next: () throws -> Job?
     private let work: @Sendable (Job) throws -> Output
-    private let mutex: UnsafeMutablePointer<pthread_mutex_t>
-    /// A result is there, or there will be no more.
-    private let ready: UnsafeMutablePointer<pthread_cond_t>
-    /// A result was taken.
-    private let room: UnsafeMutablePointer<pthread_cond_t>
-    // Guarded by `mutex`.
+    private let monitor = Monitor(conditions: 2)
+    /// The condition that a result is there, or there will be no more.
+    private static var ready: Int { 0 }
+    /// The condition that a result was taken.
+    private static var room: Int { 1 }
+    // Guarded by `monitor`.
     private var threads: [Thread] = []
     private var results: [Int: Result<Output, any Error>] = [:]
     private var begun = 0
@@ -53,104 +52,77 @@ public enum OrderedWork {
       self.window = max(1, window)
       self.next = next
       self.work = work
-      mutex = .allocate(capacity: 1)
-      ready = .allocate(capacity: 1)
-      room = .allocate(capacity: 1)
-      pthread_mutex_init(mutex, nil)
-      pthread_cond_init(ready, nil)
-      pthread_cond_init(room, nil)
-    }
-
-    deinit {
-      pthread_cond_destroy(ready)
-      pthread_cond_destroy(room)
-      pthread_mutex_destroy(mutex)
-      ready.deallocate()
-      room.deallocate()
-      mutex.deallocate()
     }
 
     func start(_ count: Int) {
-      pthread_mutex_lock(mutex)
+      monitor.lock()
       for _ in 0..<count { startThread() }
-      pthread_mutex_unlock(mutex)
+      monitor.unlock()
     }
 
-    /// Called with `mutex` held.
+    /// Called with `monitor` held.
     private func startThread() {
       if let thread = Thread.start({ [self] in loop() }) { threads.append(thread) }
     }
 
     func stop() {
-      pthread_mutex_lock(mutex)
+      monitor.lock()
       isStopped = true
-      pthread_cond_broadcast(room)
+      monitor.broadcast(State.room)
       let threads = self.threads
-      pthread_mutex_unlock(mutex)
+      monitor.unlock()
       for thread in threads { thread.join() }
     }
 
     /// The next result in order, nil after the last.
     func result() throws -> Output? {
-      pthread_mutex_lock(mutex)
-      defer { pthread_mutex_unlock(mutex) }
+      monitor.lock()
+      defer { monitor.unlock() }
       while true {
         if let result = results.removeValue(forKey: taken) {
           taken += 1
-          pthread_cond_signal(room)
+          monitor.signal(State.room)
           return try result.get()
         }
         if isAtEnd, taken == begun { return nil }
         // The system has no threads: this one does the work.
         if threads.isEmpty { return try alone() }
-        if !wait(), threads.count < OrderedWork.mostThreads, !isAtEnd, reads.haveGrown() { startThread() }
+        if !monitor.wait(State.ready, atMost: OrderedWork.patience), threads.count < OrderedWork.mostThreads, !isAtEnd, reads.haveGrown() { startThread() }
       }
     }
 
-    /// Called with `mutex` held, which nobody else wants.
+    /// Called with `monitor` held, which nobody else wants.
     private func alone() throws -> Output? {
       guard let job = try next() else { return nil }
       return try work(job)
     }
 
-    /// Waits for a result; false if that takes long.
-    private func wait() -> Bool {
-      var until = timespec()
-      clock_gettime(CLOCK_REALTIME, &until)
-      until.tv_nsec += OrderedWork.patience
-      if until.tv_nsec >= 1_000_000_000 {
-        until.tv_nsec -= 1_000_000_000
-        until.tv_sec += 1
-      }
-      return pthread_cond_timedwait(ready, mutex, &until) == 0
-    }
-
     private func loop() {
       while let (number, job) = take() {
         let result = Result { try work(job) }
-        pthread_mutex_lock(mutex)
+        monitor.lock()
         results[number] = result
-        if number == taken { pthread_cond_signal(ready) }
-        pthread_mutex_unlock(mutex)
+        if number == taken { monitor.signal(State.ready) }
+        monitor.unlock()
       }
     }
 
     /// The next job and its number; nil at the end.
     private func take() -> (Int, Job)? {
-      pthread_mutex_lock(mutex)
-      defer { pthread_mutex_unlock(mutex) }
+      monitor.lock()
+      defer { monitor.unlock() }
       while !isStopped, !isAtEnd {
         if begun - taken >= window + threads.count || isAsking {
-          pthread_cond_wait(room, mutex)
+          monitor.wait(State.room)
           continue
         }
         isAsking = true
-        pthread_mutex_unlock(mutex)
+        monitor.unlock()
         let asked = Result { try next() }
-        pthread_mutex_lock(mutex)
+        monitor.lock()
         isAsking = false
         // One more may ask.
-        pthread_cond_signal(room)
+        monitor.signal(State.room)
         switch asked {
         case .success(let job?):
           begun += 1
@@ -161,8 +133,8 @@ public enum OrderedWork {
           begun += 1
           isAtEnd = true
         }
-        pthread_cond_broadcast(room)
-        pthread_cond_signal(ready)
+        monitor.broadcast(State.room)
+        monitor.signal(State.ready)
       }
       return nil
     }

@@ -1,5 +1,3 @@
-internal import Glibc
-
 /// Hands items to a thread of its own, in order: what is sent is worked on while the sender goes on.
 ///
 /// Not safe for sending from two threads at once.
@@ -33,41 +31,29 @@ public final class Relay<Item: Sendable> {
   private final class State: @unchecked Sendable {
     let body: @Sendable (Item) -> Void
     private let depth: Int
-    private let mutex: UnsafeMutablePointer<pthread_mutex_t>
-    private let changed: UnsafeMutablePointer<pthread_cond_t>
-    // Guarded by `mutex`.
+    private let monitor = Monitor()
+    // Guarded by `monitor`.
     private var items: [Item] = []
     private var isEnded = false
 
     init(depth: Int, _ body: @escaping @Sendable (Item) -> Void) {
       self.depth = depth
       self.body = body
-      mutex = .allocate(capacity: 1)
-      changed = .allocate(capacity: 1)
-      pthread_mutex_init(mutex, nil)
-      pthread_cond_init(changed, nil)
-    }
-
-    deinit {
-      pthread_cond_destroy(changed)
-      pthread_mutex_destroy(mutex)
-      changed.deallocate()
-      mutex.deallocate()
     }
 
     func send(_ item: Item) {
-      pthread_mutex_lock(mutex)
-      while items.count >= depth { pthread_cond_wait(changed, mutex) }
+      monitor.lock()
+      while items.count >= depth { monitor.wait() }
       items.append(item)
-      pthread_cond_broadcast(changed)
-      pthread_mutex_unlock(mutex)
+      monitor.broadcast()
+      monitor.unlock()
     }
 
     func end() {
-      pthread_mutex_lock(mutex)
+      monitor.lock()
       isEnded = true
-      pthread_cond_broadcast(changed)
-      pthread_mutex_unlock(mutex)
+      monitor.broadcast()
+      monitor.unlock()
     }
 
     func loop() {
@@ -75,13 +61,13 @@ public final class Relay<Item: Sendable> {
     }
 
     private func take() -> Item? {
-      pthread_mutex_lock(mutex)
-      defer { pthread_mutex_unlock(mutex) }
+      monitor.lock()
+      defer { monitor.unlock() }
       while items.isEmpty {
         if isEnded { return nil }
-        pthread_cond_wait(changed, mutex)
+        monitor.wait()
       }
-      pthread_cond_broadcast(changed)
+      monitor.broadcast()
       return items.removeFirst()
     }
   }

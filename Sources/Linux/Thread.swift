@@ -4,7 +4,7 @@ internal import Glibc
 struct Thread: @unchecked Sendable {
   private let handle: pthread_t
 
-  /// Runs `body` on a new thread; nil if the system has none left. `join` it.
+  /// Runs `body` on a new thread; nil if the system has none left. `join` or `detach` it.
   static func start(_ body: @escaping @Sendable () -> Void) -> Thread? {
     var handle = pthread_t()
     let argument = Unmanaged.passRetained(Start(body))
@@ -23,6 +23,9 @@ struct Thread: @unchecked Sendable {
 
   /// Waits until the body has ended.
   func join() { pthread_join(handle, nil) }
+
+  /// Lets it end by itself.
+  func detach() { pthread_detach(handle) }
 
   private final class Start: Sendable {
     let body: @Sendable () -> Void
