@@ -6,9 +6,9 @@ PREFIX ?= /usr/local
 FUZZ_SECONDS ?= 60
 
 # What compiling needs, what the tests need, and the tools that must accept our images.
-PACKAGES := libarchive-dev zlib1g-dev libssl-dev libzstd-dev libisal-dev libseccomp-dev libsqlite3-dev \
+PACKAGES := libarchive-dev zlib1g-dev libssl-dev libzstd-dev libisal-dev libseccomp-dev libsqlite3-dev libcurl4-openssl-dev \
 	busybox-static ca-certificates python3 xz-utils zstd openssl
-TEST_PACKAGES := uidmap mmdebstrap skopeo umoci podman runc tmux
+TEST_PACKAGES := docker-registry uidmap mmdebstrap skopeo umoci podman runc tmux
 
 .PHONY: deps test-deps build test demo golden fmt lint bench fuzz torture install bases integration
 .DEFAULT_GOAL := build

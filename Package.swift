@@ -58,7 +58,7 @@ let package = Package(
   ],
   targets: [
     library("CCrypto"), library("CArchive"), library("CZlib"), library("CZstd"), library("CISAL"),
-    library("CSeccomp"),
+    library("CSeccomp"), library("CCurl"),
 
     module("Core", ["CCrypto"]),
     module("Dockerfile", ["Core"]),
@@ -70,12 +70,17 @@ let package = Package(
     module("FileTree", ["Core", "Linux", "CArchive", "CZlib", "CZstd", "CISAL"]),
     module(
       "Store", ["Core", "Linux", "FileTree"], packages: [.product(name: "GRDB", package: "GRDB.swift")]),
+    module("HTTP", ["Core", "Linux", "CCurl"]),
+    module("Registry", ["Core", "Linux", "HTTP"]),
     .target(name: "CSandbox", cSettings: c),
     module("Sandbox", ["Core", "Linux", "CSandbox", "CSeccomp"]),
 
-    module("Builder", ["Core", "Linux", "Dockerfile", "Graph", "FileTree", "Store", "Sandbox"]),
     module(
-      "Engine", ["Core", "Linux", "Dockerfile", "Graph", "FileTree", "Store", "Sandbox", "Builder"]),
+      "Builder",
+      ["Core", "Linux", "Dockerfile", "Graph", "FileTree", "HTTP", "Registry", "Store", "Sandbox"]),
+    module(
+      "Engine",
+      ["Core", "Linux", "Dockerfile", "Graph", "FileTree", "HTTP", "Registry", "Store", "Sandbox", "Builder"]),
     module("CLI", ["Core", "Linux", "Engine"]),
     .executableTarget(
       name: "stave", dependencies: ["CLI", "Linux"], swiftSettings: swift,
@@ -88,8 +93,12 @@ let package = Package(
     tests("LinuxTests", ["Core", "Linux"]),
     tests("FileTreeTests", ["Core", "Linux", "FileTree"]),
     tests("StoreTests", ["Core", "Linux", "FileTree", "Store"]),
+    tests("HTTPTests", ["Core", "Linux", "HTTP"]),
+    tests("RegistryTests", ["Core", "Linux", "HTTP", "Registry"]),
     tests("SandboxTests", ["Core", "Linux", "Sandbox"]),
-    tests("BuilderTests", ["Core", "Linux", "Graph", "FileTree", "Store", "Sandbox", "Builder"]),
+    tests(
+      "BuilderTests",
+      ["Core", "Linux", "Graph", "FileTree", "HTTP", "Registry", "Store", "Sandbox", "Builder"]),
     tests("EngineTests", ["Core", "Linux", "Engine"]),
     tests("CLITests", ["Core", "Linux", "Engine", "CLI"]),
   ]

@@ -10,9 +10,13 @@ private let mayImport: [String: Set<String>] = [
   "Linux": ["Core", "CLinux", "Glibc"],
   "FileTree": ["Core", "Linux", "CArchive", "CZlib", "CZstd", "CISAL"],
   "Store": ["Core", "Linux", "FileTree", "GRDB"],
+  "HTTP": ["Core", "Linux", "CCurl"],
+  "Registry": ["Core", "Linux", "HTTP"],
   "Sandbox": ["Core", "Linux", "CSandbox", "CSeccomp"],
-  "Builder": ["Core", "Linux", "Dockerfile", "Graph", "FileTree", "Store", "Sandbox"],
-  "Engine": ["Core", "Linux", "Dockerfile", "Graph", "FileTree", "Store", "Sandbox", "Builder"],
+  "Builder": ["Core", "Linux", "Dockerfile", "Graph", "FileTree", "HTTP", "Registry", "Store", "Sandbox"],
+  "Engine": [
+    "Core", "Linux", "Dockerfile", "Graph", "FileTree", "HTTP", "Registry", "Store", "Sandbox", "Builder",
+  ],
   "CLI": ["Core", "Linux", "Engine"],
   "stave": ["CLI", "Linux"],
 ]
