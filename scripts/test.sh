@@ -54,6 +54,7 @@ if step "release build" make build; then
     echo "note: tests that need the missing base images are skipped"
   STAVE_BASE_IMAGES=$(realpath "$bases"); export STAVE_BASE_IMAGES
   suite "small outside suites" python3 Tests/integration/debug_suites.py
+  suite "servers of the registry tests" python3 Tests/integration/registry_servers.py --selftest
   if [ "$(id -u)" = 0 ]; then run=(); else run=(sudo -E); fi
   suite "command line" "${run[@]}" python3 Tests/integration/cli.py
   suite "Dockerfiles" "${run[@]}" python3 Tests/integration/dockerfiles.py
