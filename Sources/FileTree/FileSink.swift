@@ -6,11 +6,15 @@ public final class FileSink: ByteSink {
   private static let step: Int64 = 8 << 20
 
   private let file: OpenFile
-  private var written: Int64 = 0
-  private var begun: Int64 = 0
+  private var written: Int64
+  private var begun: Int64
 
-  /// A sink that writes at the position of `file`, which is its start.
-  public init(_ file: OpenFile) { self.file = file }
+  /// A sink that writes at the position of `file`, which is `position`.
+  public init(_ file: OpenFile, position: Int64 = 0) {
+    self.file = file
+    written = position
+    begun = position
+  }
 
   public func write(_ bytes: UnsafeRawBufferPointer) throws {
     try Task.checkCancellation()

@@ -12,6 +12,8 @@ public final class BlobWriter: ByteSink {
   private let paths: StorePaths
   private let temporary: String
   private let file: OpenFile
+  private let sink: FileSink
+  private let partial: PartialBlob?
   private var hasher = SHA256Hasher()
   /// Bytes so far.
   public private(set) var size: Int64 = 0
@@ -19,29 +21,59 @@ public final class BlobWriter: ByteSink {
   init(_ store: Store) throws {
     self.store = store
     paths = store.paths
+    partial = nil
     temporary = try store.temporaryPath("blob")
     file = try OpenFile(temporary, .create, permissions: 0o600)
+    sink = FileSink(file)
   }
 
-  deinit { try? HostPath.removeFile(temporary) }
+  /// Goes on with `partial`, and leaves it in its place when it is let go. `seen` is given what is there already.
+  init(_ store: Store, resuming partial: PartialBlob, seen: (UnsafeRawBufferPointer) -> Void) throws {
+    self.store = store
+    self.partial = partial
+    paths = store.paths
+    temporary = partial.path
+    file = partial.file
+    let there = try file.status().size
+    sink = FileSink(file, position: there)
+    let buffer = UnsafeMutableRawBufferPointer.allocate(byteCount: 1 << 20, alignment: 4096)
+    defer { buffer.deallocate() }
+    while size < there {
+      try Task.checkCancellation()
+      let count = try file.read(into: buffer, at: size)
+      if count == 0 { break }
+      let bytes = UnsafeRawBufferPointer(rebasing: buffer[..<count])
+      hasher.update(bytes)
+      seen(bytes)
+      size += Int64(count)
+    }
+    try file.seek(to: size)
+  }
+
+  deinit { if partial == nil { try? HostPath.removeFile(temporary) } }
 
   public func write(_ bytes: UnsafeRawBufferPointer) throws {
-    try Task.checkCancellation()
     hasher.update(bytes)
-    try file.write(bytes)
+    try sink.write(bytes)
     size += Int64(bytes.count)
   }
 
   /// A second look at what was written so far.
   func reading() throws -> OpenFile { try OpenFile(temporary) }
 
-  /// Makes the bytes a blob. Throws if their digest is not `expected`, and then leaves nothing. A blob that is there
-  /// already stays.
-  public func finish(expected: Digest? = nil) throws -> (digest: Digest, size: Int64) {
+  /// The digest of the bytes so far; throws if it is not `expected`.
+  func verified(_ expected: Digest?) throws -> Digest {
     let digest = hasher.digest()
     if let expected, expected != digest {
       throw Failure("store blob \(expected)", "the content does not match: it is \(digest)")
     }
+    return digest
+  }
+
+  /// Makes the bytes a blob. Throws if their digest is not `expected`, and then leaves nothing. A blob that is there
+  /// already stays.
+  public func finish(expected: Digest? = nil) throws -> (digest: Digest, size: Int64) {
+    let digest = try verified(expected)
     try store.place(temporary, file, at: paths.blob(digest), size: size)
     return (digest, size)
   }

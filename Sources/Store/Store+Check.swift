@@ -34,7 +34,7 @@ extension Store {
     let known = Set(
       database + [
         "blobs", "layers", "stacks", "steps", "containers", "volumes", "tmp", "sandbox", "index.json", "oci-layout",
-        "lease", "cache-size", "contexts", "index.pending", "layer-form",
+        "lease", "cache-size", "contexts", "index.pending", "layer-form", "partial",
       ])
     var problems: [StoreProblem] = []
     for name in try Directory(root).entries().map({ String(decoding: $0, as: UTF8.self) })

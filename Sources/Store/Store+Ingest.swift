@@ -12,68 +12,70 @@ extension Store {
     throws -> (layer: Layer, blob: Descriptor)
   {
     do {
-      let head = try [UInt8](unsafeUninitializedCapacity: 512) { buffer, count in
-        count = try source.fill(UnsafeMutableRawBufferPointer(buffer))
-      }
-      let tar = try blobWriter()
-      let compression = Compression(firstBytes: head)
-      if compression == .none {
-        try tar.write(head)
-        try source.copy(to: tar)
-        let feed = try tar.verifyTar()
-        let (found, size) = try tar.finish(expected: digest ?? diffID)
-        guard diffID == nil || diffID == found else {
-          throw Failure("store blob \(found)", "the config says that its tar is \(diffID?.text ?? "")")
-        }
-        let layer = try adoptBlobAsLayer(found)
-        try place(feed.finish(tarSize: size), for: found)
-        return (layer, Descriptor(mediaType: MediaType.ociLayer, digest: found, size: size))
-      }
-      let kept = try blobWriter()
-      try kept.write(head)
-      let tee = ClosureSource { buffer in
-        let count = try source.read(into: buffer)
-        if count > 0 { try kept.write(UnsafeRawBufferPointer(rebasing: buffer[..<count])) }
-        return count
-      }
-      let decompressor = try Decompressor(HeadedSource(head, tee), compression)
-      try decompressor.copy(to: tar)
-      try tee.copy(to: ClosureSink { _ in })
-      let feed = try tar.verifyTar()
-      let (blob, size) = try kept.finish(expected: digest)
-      let (found, tarSize) = try tar.finish(expected: diffID)
-      let mediaType = compression == .gzip ? MediaType.ociLayerGzip : MediaType.ociLayerZstd
-      let layer = try adoptBlobAsLayer(found)
-      try place(feed.finish(tarSize: tarSize), for: found)
-      try link(compressed: blob, to: found, mediaType: mediaType)
-      return (layer, Descriptor(mediaType: mediaType, digest: blob, size: size))
+      let intake = try LayerIntake(self)
+      try source.copy(to: intake)
+      return try intake.finish(digest: digest, diffID: diffID)
     } catch let failure as Failure {
       throw failure.during(what)
     }
   }
-}
 
-/// Bytes in memory, then those of another source.
-private final class HeadedSource: ByteSource {
-  private let head: MemorySource
-  private let rest: ByteSource
-
-  init(_ head: [UInt8], _ rest: ByteSource) {
-    self.head = MemorySource(head)
-    self.rest = rest
+  /// Whether the store has the layer `diffID`, and `blob` as a form of it.
+  public func hasLayer(_ diffID: Digest, as blob: Digest) throws -> Bool {
+    guard try layer(diffID) != nil, try hasBlob(blob) else { return false }
+    return try blob == diffID || layer(ofCompressed: blob)?.diffID == diffID
   }
 
-  func read(into buffer: UnsafeMutableRawBufferPointer) throws -> Int {
-    let count = try head.read(into: buffer)
-    return count > 0 ? count : try rest.read(into: buffer)
+  /// Brings in the layer `diffID`, whose form is `blob`, from elsewhere; nothing is done if the store has it.
+  ///
+  /// `fetch` pushes the blob's bytes from an offset on, in order, and throws if they end early: what has come by then
+  /// stays for the next attempt of this or another command. Where another command fetches the same blob, this one
+  /// waits, calls `waiting` once and shares the result. Bytes that are not the blob's are fetched anew, twice.
+  public func fetchLayer(
+    _ blob: Descriptor, diffID: Digest, waiting: () -> Void = {},
+    _ fetch: (_ offset: Int64, _ push: (UnsafeRawBufferPointer) throws -> Void) throws -> Void
+  ) throws {
+    if try hasLayer(diffID, as: blob.digest) { return try use(diffID, blob.digest) }
+    do {
+      for attempt in 1... {
+        guard let partial = try PartialBlob.open(blob.digest, self, waiting: waiting) else { break }
+        if try partial.file.status().size > blob.size { try partial.empty() }
+        let intake = try LayerIntake(self, resuming: partial)
+        if intake.size < blob.size { try fetch(intake.size) { try intake.write($0) } }
+        do {
+          try intake.verify(blob.digest)
+        } catch {
+          try partial.empty()
+          if attempt == 3 { throw error }
+          continue
+        }
+        _ = try intake.finish(digest: blob.digest, diffID: diffID)
+        return
+      }
+      // The blob came without its layer: another command was killed between the two, or is just between them.
+      if try hasLayer(diffID, as: blob.digest) { return try use(diffID, blob.digest) }
+      _ = try ingestLayer(FileSource(openBlob(blob.digest)), digest: blob.digest, diffID: diffID, what: "")
+    } catch let failure as Failure {
+      throw failure.during("fetch layer \(blob.digest.short)")
+    }
   }
-}
 
-extension BlobWriter {
-  /// What makes the index of the tar that was written; throws if it can't be read to its end.
-  func verifyTar() throws -> IndexFeed {
-    let feed = IndexFeed()
-    try feed.readAll(TarReader(FileSource(try reading())))
-    return feed
+  /// Marks a layer that is there, and its blob, as used.
+  private func use(_ diffID: Digest, _ blob: Digest) throws {
+    try sharing {
+      try markUsed(paths.blob(diffID))
+      try markUsed(paths.blob(blob))
+    }
+  }
+
+  /// Removes what is left of blobs that were being fetched long ago, or with `all` of all that nobody fetches now.
+  public func removeStalePartials(all: Bool = false) throws { try PartialBlob.removeStale(self, all: all) }
+
+  /// Makes the tar that `writer` holds, whose digest is `diffID`, a layer with its index.
+  func adopt(_ writer: BlobWriter, _ diffID: Digest, _ feed: IndexFeed) throws -> Layer {
+    let (_, size) = try writer.finish()
+    let layer = try adoptBlobAsLayer(diffID)
+    try place(feed.finish(tarSize: size), for: diffID)
+    return layer
   }
 }

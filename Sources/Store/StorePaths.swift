@@ -28,6 +28,8 @@ struct StorePaths: Sendable {
   var stacks: String { "\(root)/stacks" }
   var volumes: String { "\(root)/volumes" }
   var contexts: String { "\(root)/contexts" }
+  /// What has come of blobs that were being fetched when their command ended.
+  var partial: String { "\(root)/partial" }
   var temporary: String { "\(root)/tmp" }
   var database: String { "\(root)/state.db" }
   var index: String { "\(root)/index.json" }
