@@ -87,7 +87,11 @@ public enum OrderedWork {
         if isAtEnd, taken == begun { return nil }
         // The system has no threads: this one does the work.
         if threads.isEmpty { return try alone() }
-        if !monitor.wait(State.ready, atMost: OrderedWork.patience), threads.count < OrderedWork.mostThreads, !isAtEnd, reads.haveGrown() { startThread() }
+        if !monitor.wait(State.ready, atMost: OrderedWork.patience), threads.count < OrderedWork.mostThreads, !isAtEnd,
+          reads.haveGrown()
+        {
+          startThread()
+        }
       }
     }
 
