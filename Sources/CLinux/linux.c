@@ -5,6 +5,7 @@
 #include <linux/openat2.h>
 #include <string.h>
 #include <sys/ioctl.h>
+#include <sys/mman.h>
 #include <sys/random.h>
 #include <sys/syscall.h>
 #include <sys/sysmacros.h>
@@ -57,6 +58,8 @@ const void *stave_find(const void *bytes, size_t size, const void *needle, size_
     return memmem(bytes, size, needle, length);
 }
 char **stave_environment(void) { return environ; }
+int stave_memory_file(const char *name) { return memfd_create(name, MFD_CLOEXEC); }
+int stave_pidfd_open(pid_t pid) { return (int)syscall(SYS_pidfd_open, pid, 0); }
 
 int stave_fsopen(const char *type, unsigned flags) { return (int)syscall(SYS_fsopen, type, flags); }
 int stave_fsconfig(int fd, unsigned command, const char *key, const char *value) {

@@ -40,6 +40,9 @@ int stave_pipe2(int fds[2], int flags);
 ssize_t stave_getdents(int fd, void *buffer, size_t size);
 ssize_t stave_getrandom(void *buffer, size_t size);
 char **stave_environment(void);
+// A file in memory alone (memfd_create(2)), close-on-exec; and a child as a descriptor (pidfd_open(2)).
+int stave_memory_file(const char *name);
+int stave_pidfd_open(pid_t pid);
 // The type of the file system that holds `path` (statfs(2)); -1 and errno on failure.
 int64_t stave_file_system(const char *path);
 // memmem(3): where `needle` first stands in `bytes`, or NULL.
