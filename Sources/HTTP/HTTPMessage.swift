@@ -45,12 +45,19 @@ public struct HTTPRequest: Sendable {
   public var url: String
   public var fields: HTTPFields
   public var body: HTTPBody
+  public var tls: TLSSettings
+  /// Seconds until a connection stands, its TLS included; nil: the transport's own.
+  public var connectSeconds: Int?
 
-  public init(_ method: String, _ url: String, fields: HTTPFields = HTTPFields(), body: HTTPBody = .none) {
+  public init(
+    _ method: String, _ url: String, fields: HTTPFields = HTTPFields(), body: HTTPBody = .none,
+    tls: TLSSettings = .system
+  ) {
     self.method = method
     self.url = url
     self.fields = fields
     self.body = body
+    self.tls = tls
   }
 }
 

@@ -17,8 +17,10 @@ public struct HTTPError: Error, Sendable, Equatable {
     case unknownHost
     /// Nobody listens, or there is no way there.
     case unreachable
-    /// The certificate was refused, or there is no common version.
+    /// The server speaks no TLS, or none that we do.
     case tls
+    /// The server's certificate was refused, or ours.
+    case certificate
     /// The answer was cut, or the connection reset.
     case interrupted
     /// Nothing came for too long.

@@ -62,6 +62,24 @@ public struct Signal: RawRepresentable, Sendable, Hashable, CustomStringConverti
   /// Lets this signal do what it does by default from now on.
   public func restoreDefault() { _ = Glibc.signal(rawValue, SIG_DFL) }
 
+  /// Runs `body` with SIGPIPE kept from this thread: a write to a closed connection is told by the write that failed,
+  /// also where a library does it.
+  public static func withoutPipe<T>(_ body: () throws -> T) rethrows -> T {
+    var set = sigset_t()
+    var old = sigset_t()
+    sigemptyset(&set)
+    sigaddset(&set, SIGPIPE)
+    pthread_sigmask(SIG_BLOCK, &set, &old)
+    defer {
+      if sigismember(&old, SIGPIPE) == 0 {
+        var none = timespec()
+        while sigtimedwait(&set, nil, &none) > 0 {}
+        pthread_sigmask(SIG_SETMASK, &old, nil)
+      }
+    }
+    return try body()
+  }
+
   /// Sends this signal to the process `pid`.
   public func send(to pid: Int32) throws {
     try check("send \(self) to process \(pid)") { Glibc.kill(pid, rawValue) }
