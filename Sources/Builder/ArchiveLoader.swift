@@ -102,11 +102,7 @@ struct ArchiveLoader {
   }
 
   private func load(_ descriptor: Descriptor, _ diffID: Digest) throws {
-    if try store.layer(diffID) != nil, try store.hasBlob(descriptor.digest) {
-      let isKnown =
-        try descriptor.digest == diffID || store.layer(ofCompressed: descriptor.digest)?.diffID == diffID
-      if isKnown { return }
-    }
+    if try store.useLayer(diffID, as: descriptor.digest) { return }
     guard !descriptor.mediaType.contains("encrypted") else {
       throw Failure.notSupportedYet("encrypted layer \(descriptor.digest)")
     }
@@ -237,7 +233,7 @@ struct ArchiveLoader {
     }
     var layers: [Descriptor] = []
     for (path, diffID) in zip(entry.layers, config.diffIDs) {
-      if let layer = try store.layer(diffID) {
+      if let layer = try store.useLayer(diffID) {
         layers.append(Descriptor(mediaType: MediaType.ociLayer, digest: diffID, size: layer.size))
         continue
       }

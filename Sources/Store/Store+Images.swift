@@ -29,29 +29,45 @@ extension Store {
       throw Failure(
         what, "the config lists \(parsed.diffIDs.count) layers, the manifest \(manifest.layers.count)")
     }
-    var size: Int64 = 0
-    for (diffID, descriptor) in zip(parsed.diffIDs, manifest.layers) {
-      guard let layer = try layer(diffID) else { throw Failure(what, "layer \(diffID) is not in the store") }
-      guard try hasBlob(descriptor.digest) else { throw Failure(what, "blob \(descriptor.digest) is not in the store") }
-      size += layer.size
-    }
     let bytes = manifestBytes ?? manifest.json.bytes
-    try putBlobs([config, bytes])
-    let manifestDigest = Digest.sha256(bytes)
     let row = StateDatabase.Row(
-      id: id, manifest: Descriptor(mediaType: manifest.mediaType, digest: manifestDigest, size: Int64(bytes.count)),
-      size: size, tags: names.sorted(), repoDigests: repoDigests.sorted())
-    let rows = try database().change(self) { transaction in
+      id: id,
+      manifest: Descriptor(mediaType: manifest.mediaType, digest: .sha256(bytes), size: Int64(bytes.count)),
+      size: 0, tags: names.sorted(), repoDigests: repoDigests.sorted())
+    return try sharing {
+      // Until the row is there nothing keeps them but the gate, and afterwards nothing gives them back.
+      let size = try useLayers(parsed.diffIDs, manifest.layers, what)
+      try putBlobs([config, bytes])
+      return try put(row, size: size, keepsManifest: repoDigests.isEmpty)
+    }
+  }
+
+  /// Checks that the layers and their blobs are there and marks them as used; returns the bytes of the layers. Under
+  /// the gate.
+  private func useLayers(_ diffIDs: [Digest], _ blobs: [Descriptor], _ what: String) throws -> Int64 {
+    try zip(diffIDs, blobs).reduce(0) { size, pair in
+      let (diffID, blob) = (pair.0, pair.1.digest)
+      guard let layer = try layer(diffID) else { throw Failure(what, "layer \(diffID) is not in the store") }
+      guard try hasBlob(blob) else { throw Failure(what, "blob \(blob) is not in the store") }
+      try markUsed(diffID, blob)
+      return size + layer.size
+    }
+  }
+
+  /// Adds the image's row to the database.
+  private func put(_ row: StateDatabase.Row, size: Int64, keepsManifest: Bool) throws -> StoredImage {
+    let stored = try database().change(self) { transaction in
       var row = row
-      if repoDigests.isEmpty, let there = try transaction.rows().first(where: { $0.id == id }),
+      row.size = size
+      if keepsManifest, let there = try transaction.rows().first(where: { $0.id == row.id }),
         (try? image(there)) != nil
       {
         row.manifest = there.manifest
       }
       try transaction.put(row)
-      return try transaction.rows()
+      return try transaction.rows().first { $0.id == row.id }
     }
-    guard let stored = rows.first(where: { $0.id == id }) else { throw Failure(what, "it was removed meanwhile") }
+    guard let stored else { throw Failure("store image \(row.id.short)", "it was removed meanwhile") }
     return try image(stored)
   }
 

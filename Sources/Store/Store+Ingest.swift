@@ -26,6 +26,24 @@ extension Store {
     return try blob == diffID || layer(ofCompressed: blob)?.diffID == diffID
   }
 
+  /// As `hasLayer`; what is there counts as used now: while a lease is held it is not collected.
+  public func useLayer(_ diffID: Digest, as blob: Digest) throws -> Bool {
+    try sharing {
+      guard try hasLayer(diffID, as: blob) else { return false }
+      try markUsed(diffID, blob)
+      return true
+    }
+  }
+
+  /// The layer `diffID`, which counts as used now, or nil if the store does not have it.
+  public func useLayer(_ diffID: Digest) throws -> Layer? {
+    try sharing {
+      guard let layer = try layer(diffID) else { return nil }
+      try markUsed(diffID, diffID)
+      return layer
+    }
+  }
+
   /// Brings in the layer `diffID`, whose form is `blob`, from elsewhere; nothing is done if the store has it.
   ///
   /// `fetch` pushes the blob's bytes from an offset on, in order, and throws if they end early: what has come by then
@@ -35,7 +53,7 @@ extension Store {
     _ blob: Descriptor, diffID: Digest, waiting: () -> Void = {},
     _ fetch: (_ offset: Int64, _ push: (UnsafeRawBufferPointer) throws -> Void) throws -> Void
   ) throws {
-    if try hasLayer(diffID, as: blob.digest) { return try use(diffID, blob.digest) }
+    if try useLayer(diffID, as: blob.digest) { return }
     do {
       for attempt in 1... {
         guard let partial = try PartialBlob.open(blob.digest, self, waiting: waiting) else { break }
@@ -53,19 +71,17 @@ extension Store {
         return
       }
       // The blob came without its layer: another command was killed between the two, or is just between them.
-      if try hasLayer(diffID, as: blob.digest) { return try use(diffID, blob.digest) }
+      if try useLayer(diffID, as: blob.digest) { return }
       _ = try ingestLayer(FileSource(openBlob(blob.digest)), digest: blob.digest, diffID: diffID, what: "")
     } catch let failure as Failure {
       throw failure.during("fetch layer \(blob.digest.short)")
     }
   }
 
-  /// Marks a layer that is there, and its blob, as used.
-  private func use(_ diffID: Digest, _ blob: Digest) throws {
-    try sharing {
-      try markUsed(paths.blob(diffID))
-      try markUsed(paths.blob(blob))
-    }
+  /// Marks a layer and a form of it as used; under the gate.
+  func markUsed(_ diffID: Digest, _ blob: Digest) throws {
+    try markUsed(paths.tar(diffID))
+    if blob != diffID { try markUsed(paths.blob(blob)) }
   }
 
   /// Removes what is left of blobs that were being fetched long ago, or with `all` of all that nobody fetches now.
