@@ -5,7 +5,8 @@ internal import Linux
 /// Which images and names there are: the truth behind `index.json`.
 ///
 /// Every change is one immediate transaction that writes `index.json` as its last act before it commits. The file
-/// `index.pending` stands while the two may differ; whoever finds it after a kill writes `index.json` anew.
+/// `index.pending` stands while the two may differ; whoever finds it after a kill writes `index.json` anew. Who writes
+/// holds a flock on the store's directory until the file is gone, since that is after the transaction.
 final class StateDatabase: Sendable {
   private let queue: DatabaseQueue
   private let paths: StorePaths
@@ -41,21 +42,22 @@ final class StateDatabase: Sendable {
     var repoDigests: [String]
   }
 
-  /// Runs `body` in an immediate transaction, then writes the index of what it left, then commits.
+  /// Runs `body` in an immediate transaction, then writes the index of what it left, if it changed that or a killed
+  /// command left it unsettled, then commits.
   func change<T>(_ store: Store, _ body: (inout Transaction) throws -> T) throws -> T {
     do {
       return try queue.writeWithoutTransaction { db in
         var result: T?
+        var writing: FileLock?
+        defer { writing?.release() }
         try db.inTransaction(.immediate) {
           var transaction = Transaction(db: db)
           result = try body(&transaction)
-          if transaction.hasChanges {
-            _ = try OpenFile(paths.indexPending, .create, permissions: 0o600)
-            try store.writeIndex(try transaction.rows())
-          }
+          writing = try beginWriting(transaction)
+          if writing != nil { try store.writeIndex(try transaction.rows()) }
           return .commit
         }
-        try HostPath.removeFile(paths.indexPending)
+        if writing != nil { try HostPath.removeFile(paths.indexPending) }
         // The transaction ran, or it has thrown.
         // swift-format-ignore: NeverForceUnwrap
         return result!
@@ -63,6 +65,20 @@ final class StateDatabase: Sendable {
     } catch let error as DatabaseError {
       throw StateDatabase.failure(error, store.paths)
     }
+  }
+
+  /// Lets `index.pending` stand, and returns what is to be held until it is removed; nil where the index can stay as it
+  /// is. Within the transaction.
+  private func beginWriting(_ transaction: Transaction) throws -> FileLock? {
+    guard try transaction.hasChanges || HostPath.status(paths.indexPending) != nil else { return nil }
+    // One who has committed and not yet removed the file has it.
+    let lock = try FileLock.acquire(paths.root, .exclusive)
+    guard try transaction.hasChanges || HostPath.status(paths.indexPending) != nil else {
+      lock.release()
+      return nil
+    }
+    _ = try OpenFile(paths.indexPending, .create, permissions: 0o600)
+    return lock
   }
 
   private func read<T>(_ body: (Database) throws -> T) throws -> T {
@@ -176,7 +192,7 @@ final class StateDatabase: Sendable {
       }
     }
 
-    /// Has `index.json` written without a change.
+    /// Has `index.json` written without a change: it is not what it should be.
     mutating func rewriteIndex() { hasChanges = true }
 
     /// Adds or replaces the image, and adds its names, taken from other images where they have them.

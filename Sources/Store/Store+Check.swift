@@ -50,7 +50,7 @@ extension Store {
     let truth = try database().rows()
     if let rows = try? readRows(), rows == truth { return [] }
     if !repair, let rows = try? readRows(), rows == (try database().rows()) { return [] }
-    if repair { try writeIndex(truth) }
+    if repair { try database().change(self) { $0.rewriteIndex() } }
     return [StoreProblem("index.json", "it does not say what the database says", isRepaired: repair)]
   }
 

@@ -198,7 +198,7 @@ extension Store {
 
   /// Writes the index anew where a killed command left it behind the database. On a disk that can't be written it stays.
   private func settleIndex() throws {
-    if try HostPath.status(paths.indexPending) != nil { try? database().change(self) { $0.rewriteIndex() } }
+    if try HostPath.status(paths.indexPending) != nil { try? database().change(self) { _ in } }
   }
 
   func readRows() throws -> [StateDatabase.Row] {

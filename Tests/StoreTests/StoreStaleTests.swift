@@ -1,6 +1,7 @@
 import Core
 import FileTree
 import Linux
+import Synchronization
 import Testing
 
 @testable import Store
@@ -89,4 +90,48 @@ import Testing
   #expect(try scratch.store.adoptBlobAsLayer(layer.diffID) == layer)
   #expect(try scratch.temporaries.count <= 1)
   #expect(try scratch.store.check().isEmpty)
+}
+
+@Test func changeThatWritesNoIndexSettlesThatOfAKilledOne() throws {
+  let scratch = try Scratch()
+  try scratch.image([], ["a"])
+  var rows = try scratch.store.readRows()
+  rows[0].tags.append("docker.io/library/ghost:1")
+  try scratch.store.writeIndex(rows)
+  try HostPath.write([], to: scratch.store.paths.indexPending)
+  try scratch.store.link(compressed: .sha256("blob"), to: .sha256("layer"), mediaType: MediaType.ociLayerGzip)
+  #expect(try HostPath.status(scratch.store.paths.indexPending) == nil)
+  #expect(try scratch.store.readRows() == scratch.store.database().rows())
+}
+
+@Test func changeWaitsForTheMarkOfTheOneBefore() throws {
+  let scratch = try Scratch()
+  let store = scratch.store
+  let image = try scratch.image([], ["a"])
+  // One that has committed, and whose mark still stands.
+  let lock = try FileLock.acquire(store.paths.root, .exclusive)
+  try HostPath.write([], to: store.paths.indexPending)
+  let order = Mutex<[String]>([])
+  let isInside = Mutex(false)
+  ParallelLoop.run(2, width: 2) { side in
+    if side == 0 {
+      #expect(throws: Never.self) {
+        try store.database().change(store) { transaction in
+          try transaction.tag("docker.io/library/b:latest", image.id)
+          isInside.withLock { $0 = true }
+        }
+      }
+      order.withLock { $0.append("second") }
+    } else {
+      while !isInside.withLock({ $0 }) { pause(milliseconds: 1) }
+      // Time for the other to go wrong.
+      pause(milliseconds: 50)
+      order.withLock { $0.append("first") }
+      #expect(throws: Never.self) { try HostPath.removeFile(store.paths.indexPending) }
+      lock.release()
+    }
+  }
+  #expect(order.withLock { $0 } == ["first", "second"])
+  #expect(try HostPath.status(store.paths.indexPending) == nil)
+  #expect(try store.readRows() == store.database().rows())
 }
