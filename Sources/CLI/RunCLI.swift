@@ -20,9 +20,13 @@ public func touchesStore(_ arguments: [String]) -> Bool {
     if ["--help", "-h", "--version", "-v"].contains(word) { return false }
     words = words.dropFirst(word == "--root" ? 2 : 1)
   }
-  guard let command = words.first else { return false }
-  if ["version", "help", "completion"].contains(command) { return false }
-  return !words.dropFirst().prefix(2).contains { $0 == "--help" }
+  // A group alone and an unknown command only print.
+  guard !words.isEmpty, case .command(let command, let rest)? = try? CommandTree.stave.match(Array(words)) else {
+    return false
+  }
+  if ["version", "help", "completion"].contains(command.path.last) { return false }
+  // Elsewhere the word may be a container's own, or a flag's value.
+  return rest.first != "--help"
 }
 
 /// The door: finds the command, parses its flags, tells its failure once.

@@ -24,6 +24,19 @@ private final class Capture: Sendable {
 }
 
 @Suite struct CommandLineToolTests {
+  @Test(arguments: [
+    ("", false), ("--help", false), ("--version", false), ("version", false), ("help run", false),
+    ("run --help", false), ("image --help", false), ("image ls --help", false), ("container run --help", false),
+    ("nosuch", false), ("image nosuch", false), ("--root /x", false), ("--root /x run --help", false),
+    ("--root=/x images --help", false), ("--root /x version", false), ("completion bash", false),
+    ("run tool --help", true), ("run --rm tool --help", true), ("container run tool --help", true),
+    ("run -h --help tool", true), ("--root /x run tool --help", true), ("--root=/x run tool --help", true),
+    ("--root --help images", true), ("images", true), ("-D images", true), ("build .", true),
+  ])
+  func onlyItsOwnHelpTouchesNoStore(line: String, touches: Bool) {
+    #expect(touchesStore(line.split(separator: " ").map(String.init)) == touches)
+  }
+
   @Test func usageErrorsExit125AndSayWhereHelpIs() async {
     let cases: [([String], String)] = [
       (["run", "--foo", "x"], "stave: unknown flag: --foo\nSee 'stave run --help'.\n"),
