@@ -16,8 +16,10 @@ extension Store {
         hint: "try again when it has finished")
     }
     // As every command does first; processes of a killed one may have ended since.
-    try Workspace.clean(paths)
-    var problems = try checkRoot(repair)
+    var problems = try Workspace.clean(paths).left.map { name, reason in
+      StoreProblem("tmp/\(name)", "a killed command left it behind, and it can't be removed: \(reason)")
+    }
+    problems += try checkRoot(repair)
     problems += try checkIndex(repair)
     problems += try checkBlobs(repair, oldestLease)
     problems += try checkLayers(repair, oldestLease)

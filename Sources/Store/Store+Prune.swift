@@ -31,9 +31,15 @@ extension Store {
     for item in plan.blobs { try HostPath.removeFile(paths.blob(item.digest)) }
     gate.release()
     for (index, path) in moved {
-      // The blob is gone already, so that the tar counts here.
-      plan.layers[index].size = try size(ofFilesIn: path)
-      try HostPath.removeTree(path)
+      do {
+        // The blob is gone already, so that the tar counts here.
+        let size = try size(ofFilesIn: path)
+        try HostPath.removeTree(path)
+        plan.layers[index].size = size
+      } catch is SystemError {
+        // It is out of the store, and `check` tells of what is left.
+        plan.layers[index].size = 0
+      }
     }
     return plan
   }

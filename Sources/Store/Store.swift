@@ -49,7 +49,7 @@ public final class Store: Sendable {
     }
     let store = Store(root: try HostPath.canonical(root))
     // A killed command may have left a claim as well as its temporary directory.
-    if exists, try !Workspace.clean(store.paths).isEmpty { try store.removeStaleClaims() }
+    if exists, try !Workspace.clean(store.paths).removed.isEmpty { try store.removeStaleClaims() }
     return store
   }
 

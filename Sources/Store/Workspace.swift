@@ -26,27 +26,50 @@ final class Workspace: Sendable {
     return "\(path)/\(prefix)-\(number)"
   }
 
-  /// Removes what has no holder; returns the names of what was removed.
+  /// What `clean` did.
+  struct Cleaning: Sendable {
+    /// Names of what was removed.
+    var removed: [String] = []
+    /// What has no holder and can't be removed now, as where its owner has another id, and why.
+    var left: [(name: String, reason: String)] = []
+  }
+
+  /// Removes what has no holder. What can't be removed is in nobody's way.
   @discardableResult
-  static func clean(_ paths: StorePaths) throws -> [String] {
+  static func clean(_ paths: StorePaths) throws -> Cleaning {
+    var out = Cleaning()
     let names = try Directory(paths.temporary).entries().map { String(decoding: $0, as: UTF8.self) }
-    if names.isEmpty { return [] }
+    if names.isEmpty { return out }
     var dead: [(name: String, lock: FileLock)] = []
     // Another command that begins or cleans right now is reason enough to leave it to that or the next one.
-    guard let gate = try FileLock.attempt(paths.temporary, .exclusive) else { return [] }
+    guard let gate = try FileLock.attempt(paths.temporary, .exclusive) else { return out }
     for name in names {
       let path = "\(paths.temporary)/\(name)"
-      guard let status = try HostPath.status(path, follow: false) else { continue }
-      guard status.kind == .directory || status.kind == .regular else {
-        try? HostPath.removeFile(path)
-        continue
+      out.attempt(name) {
+        guard let status = try HostPath.status(path, follow: false) else { return }
+        guard status.kind == .directory || status.kind == .regular else { return try HostPath.removeFile(path) }
+        if let lock = try FileLock.attempt(path, .exclusive) { dead.append((name, lock)) }
       }
-      if let lock = try FileLock.attempt(path, .exclusive) { dead.append((name, lock)) }
     }
     gate.release()
     for (name, lock) in dead {
-      try withExtendedLifetime(lock) { try HostPath.removeTree("\(paths.temporary)/\(name)") }
+      let count = out.left.count
+      out.attempt(name) {
+        try withExtendedLifetime(lock) { try HostPath.removeTree("\(paths.temporary)/\(name)") }
+      }
+      if out.left.count == count { out.removed.append(name) }
     }
-    return dead.map(\.name)
+    return out
+  }
+}
+
+extension Workspace.Cleaning {
+  /// Does what concerns `name`; an error says why it is left.
+  fileprivate mutating func attempt(_ name: String, _ body: () throws -> Void) {
+    do {
+      try body()
+    } catch {
+      left.append((name, (error as? SystemError)?.code.text ?? "\(error)"))
+    }
   }
 }
