@@ -30,8 +30,7 @@ extension Store {
     case .percent(let share): bytes = try HostPath.space(root).total / 100 * Int64(min(max(0, share), 100))
     }
     guard estimate > bytes else { return nil }
-    let plan = try prune {
-      let inventory = try inventory()
+    let plan = try prune { inventory in
       let now = Machine.now()
       let look = PrunePlan(inventory, PrunePlan.Scope(), now: now)
       guard look.cacheBefore > bytes else {

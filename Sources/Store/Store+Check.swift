@@ -128,7 +128,7 @@ extension Store {
     for id in try containerIDs() {
       do {
         _ = try container(id: id)
-      } catch {
+      } catch is Failure {
         guard try HostPath.status(paths.container(id)) != nil else { continue }
         if repair { try removeContainer(id) }
         problems.append(StoreProblem("container \(id.prefix(12))", "its record is damaged", isRepaired: repair))

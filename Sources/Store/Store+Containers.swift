@@ -32,7 +32,9 @@ extension Store {
   /// All containers, newest first. One whose process was killed unnoticed is told as exited with 255; one whose
   /// files are damaged is left out: `check` tells of it.
   public func containers() throws -> [ContainerRecord] {
-    try containerIDs().compactMap { try? container(id: $0) }.sorted { ($1.created, $1.id) < ($0.created, $0.id) }
+    try containerIDs().compactMap { id in try Store.unlessDamaged { try container(id: id) } }.sorted {
+      ($1.created, $1.id) < ($0.created, $0.id)
+    }
   }
 
   /// Finds the container that `text` names: its name, ID, or the beginning of the ID. Throws `no such container: text`
@@ -102,9 +104,9 @@ extension Store {
   /// The container with the whole ID `id`.
   func container(id: String) throws -> ContainerRecord {
     let directory = paths.container(id)
-    guard let config = try readIfThere("\(directory)/config.json"),
-      let state = try readIfThere("\(directory)/state.json")
-    else { throw Failure("", "no such container: \(id.prefix(12))") }
+    guard let config = try readIfThere("\(directory)/config.json") else {
+      throw Failure("", "no such container: \(id.prefix(12))")
+    }
     let json = try JSON.parse(config)
     guard let name = json["name"]?.string,
       let created = json["created"]?.string.flatMap({ Timestamp(rfc3339: $0) })
@@ -112,12 +114,29 @@ extension Store {
     var record = ContainerRecord(
       id: id, name: name, created: created, image: try json["image"]?.string.map { try Digest($0) },
       imageName: json["imageName"]?.string ?? "", config: json["config"] ?? .null,
-      state: try ContainerState(json: try JSON.parse(state)))
+      state: try state(id) ?? .exited(code: 255, started: nil, finished: created, error: "its state was lost"))
     if case .running(let process, let started) = record.state, !process.isAlive {
       record.state = .exited(
         code: 255, started: started, finished: started, error: "the process that ran it was killed")
     }
     return record
+  }
+
+  /// What has become of the container; nil if that was lost, as with the power: the file is not synced.
+  private func state(_ id: String) throws -> ContainerState? {
+    let directory = paths.container(id)
+    if let bytes = try readIfThere("\(directory)/state.json") {
+      return try Store.unlessDamaged { try ContainerState(json: JSON.parse(bytes)) }
+    }
+    // Removed since its record was read?
+    if try HostPath.status(directory) == nil { throw Failure("", "no such container: \(id.prefix(12))") }
+    return nil
+  }
+
+  /// The image that the container needs, as far as its record can still tell.
+  func containerImage(_ id: String) throws -> Digest? {
+    guard let bytes = try readIfThere("\(paths.container(id))/config.json") else { return nil }
+    return try Store.unlessDamaged { try JSON.parse(bytes)["image"]?.string.map { try Digest($0) } } ?? nil
   }
 
   func containerIDs() throws -> [String] {

@@ -63,8 +63,8 @@ extension Store {
     }
     for diffID in diffIDs { blobs.formUnion(try database().blobs(ofLayer: diffID).map(\.blob)) }
     let own = Set(diffIDs)
-    let done = try prune {
-      var plan = PrunePlan(try inventory(), PrunePlan.Scope(), now: Machine.now())
+    let done = try prune { inventory in
+      var plan = PrunePlan(inventory, PrunePlan.Scope(), now: Machine.now())
       plan.layers.removeAll { !own.contains($0.digest) }
       plan.blobs.removeAll { !blobs.contains($0.digest) }
       return plan

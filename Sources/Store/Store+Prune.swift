@@ -4,20 +4,21 @@ public import Linux
 extension Store {
   /// What a collection of `scope` would remove now.
   public func prunePlan(_ scope: PrunePlan.Scope, now: Timestamp = Machine.now()) throws -> PrunePlan {
-    PrunePlan(try inventory(), scope, now: now)
+    PrunePlan(try sharing { try inventory(readRows()) }, scope, now: now)
   }
 
   /// Removes what `scope` covers; returns the plan that was done, with the sizes that came free. Other commands may
   /// work in the store meanwhile: what they use or make is no garbage.
   @discardableResult
   public func prune(_ scope: PrunePlan.Scope, now: Timestamp = Machine.now()) throws -> PrunePlan {
-    try prune { PrunePlan(try inventory(), scope, now: now) }
+    try prune { PrunePlan($0, scope, now: now) }
   }
 
-  /// Makes the plan of `make` and does it, with everything that could change it kept out.
-  func prune(_ make: () throws -> PrunePlan) throws -> PrunePlan {
+  /// Does the plan that `make` makes, with everything that could change it kept out.
+  func prune(_ make: (StoreInventory) throws -> PrunePlan) throws -> PrunePlan {
     let gate = try gate(.exclusive)
-    var plan = try make()
+    defer { gate.release() }
+    var plan = try make(inventory(database().rows()))
     let oldestLease = try PresenceLock.oldest(paths.lease)
     try removeRows(plan)
     for step in plan.steps { try removeStep(step.key, step.definitionKey) }

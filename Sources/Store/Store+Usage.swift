@@ -5,7 +5,7 @@ extension Store {
   /// What takes how much space, object by object. A layer of several images counts once in the sums; one of an image
   /// and of the cache is the image's.
   public func usage() throws -> StoreUsage {
-    let inventory = try inventory()
+    let inventory = try sharing { try self.inventory(readRows()) }
     var usage = StoreUsage()
     let sizes = Dictionary(
       uniqueKeysWithValues: try inventory.layers.map { ($0.digest, try size(ofLayer: $0.digest)) })

@@ -68,16 +68,18 @@ struct StoreInventory: Sendable, Equatable {
 }
 
 extension Store {
-  /// Reads what a collection looks at. Under the exclusive gate the result is true until that is released.
-  func inventory() throws -> StoreInventory {
+  /// Reads what a collection looks at. Under the exclusive gate the result is true until that is released, if the
+  /// images are those of the database: `index.json` may be of a command that was killed.
+  ///
+  /// What is damaged tells what it still can. What the system refuses to show ends the look: nothing is known of it.
+  func inventory(_ rows: [StateDatabase.Row]) throws -> StoreInventory {
     var out = StoreInventory()
     out.oldestLease = try PresenceLock.oldest(paths.lease)
-    out.images = try readRows().map { try inventory($0) }
-    let images = try containerIDs().compactMap { try? container(id: $0).image }
-    out.usedImages = Set(images).sorted()
+    out.images = try rows.map { try inventory($0) }
+    out.usedImages = Set(try containerIDs().compactMap { try containerImage($0) }).sorted()
     for id in out.usedImages {
       out.pinned.blobs.append(id)
-      if let config = try? imageConfig(id) { out.pinned.layers += config.diffIDs }
+      if let config = try Store.unlessDamaged({ try imageConfig(id) }) { out.pinned.layers += config.diffIDs }
     }
     out.layers = try layerIDs().map { diffID in
       let status = try HostPath.status(paths.tar(diffID)) ?? HostPath.status(paths.layer(diffID))
@@ -96,18 +98,31 @@ extension Store {
     return out
   }
 
+  /// What `body` reads, nil where that is missing or damaged. Throws what the system refuses: files that can't be
+  /// opened now may be whole.
+  static func unlessDamaged<T>(_ body: () throws -> T) throws -> T? {
+    do {
+      return try body()
+    } catch is Failure {
+      return nil
+    }
+  }
+
   private func inventory(_ row: StateDatabase.Row) throws -> StoreInventory.Image {
     var image = StoreInventory.Image(
       id: row.id, names: (row.tags + row.repoDigests).map { (try? ImageReference($0))?.familiar ?? $0 }, labels: [:],
       contents: StoreInventory.Contents(blobs: [row.id, row.manifest.digest]),
       lastUsed: try HostPath.status(paths.blob(row.id))?.mtime ?? Timestamp(seconds: 0))
     // An image whose documents are damaged keeps what can still be told of it.
-    if let config = try? imageConfig(row.id) {
+    if let config = try Store.unlessDamaged({ try imageConfig(row.id) }) {
       image.created = config.created
       image.labels = config.config.labels
       image.contents.layers = config.diffIDs
     }
-    if let manifest = try? ImageManifest(json: JSON.parse(readSmallBlob(row.manifest.digest))) {
+    let manifest = try Store.unlessDamaged {
+      try ImageManifest(json: JSON.parse(readSmallBlob(row.manifest.digest)))
+    }
+    if let manifest {
       image.contents.blobs += manifest.layers.map(\.digest)
     }
     return image
@@ -131,7 +146,7 @@ extension Store {
     let known = Set(inventory.images.flatMap(\.contents.blobs))
     for blob in inventory.blobs
     where blob.size < 4 << 20 && inventory.isLeased(blob.lastUsed) && !known.contains(blob.digest) {
-      guard let json = try? JSON.parse(readSmallBlob(blob.digest)) else { continue }
+      guard let json = try Store.unlessDamaged({ try JSON.parse(readSmallBlob(blob.digest)) }) else { continue }
       if let config = try? ImageConfig(json: json) { inventory.pinned.layers += config.diffIDs }
       if let manifest = try? ImageManifest(json: json) { inventory.pinned.blobs += manifest.layers.map(\.digest) }
     }

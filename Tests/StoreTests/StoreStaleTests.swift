@@ -135,3 +135,54 @@ import Testing
   #expect(try HostPath.status(store.paths.indexPending) == nil)
   #expect(try store.readRows() == store.database().rows())
 }
+
+@Test func collectionBelievesTheDatabase() throws {
+  let scratch = try Scratch()
+  let layer = try scratch.layer("a", "1")
+  let image = try scratch.image([layer], ["a"])
+  // An index that is behind, without a mark.
+  try scratch.store.writeIndex([])
+  #expect(try scratch.store.prune(PrunePlan.Scope()).isEmpty)
+  #expect(try scratch.store.layer(layer.diffID) != nil)
+  #expect(try scratch.store.database().rows().map(\.id) == [image.id])
+}
+
+@Test(arguments: ["", "{", "{}"]) func containerWhoseStateIsLostStays(left: String) throws {
+  let scratch = try Scratch()
+  let store = scratch.store
+  let record = try scratch.container("one", nil)
+  try HostPath.write(Array("kept".utf8), to: store.containerPath(record.id) + "/upper/file")
+  // As a power cut leaves it.
+  try HostPath.write(Array(left.utf8), to: store.containerPath(record.id) + "/state.json")
+  #expect(try store.check(repair: true).isEmpty)
+  let state = try store.container("one").state
+  #expect(state == .exited(code: 255, started: nil, finished: record.created, error: "its state was lost"))
+  try HostPath.removeFile(store.containerPath(record.id) + "/state.json")
+  #expect(try store.containers().map(\.state) == [state])
+  #expect(try HostPath.status(store.containerPath(record.id) + "/upper/file") != nil)
+}
+
+@Test func damagedContainerKeepsItsImage() throws {
+  let scratch = try Scratch()
+  let image = try scratch.image([scratch.layer("a", "1")])
+  let record = try scratch.container("one", image.id)
+  let json = JSON.object(["image": .string(image.id.text)])
+  try HostPath.write(json.bytes, to: scratch.store.containerPath(record.id) + "/config.json")
+  #expect(try scratch.store.containers().isEmpty)
+  #expect(try scratch.store.prune(PrunePlan.Scope(unusedImages: true)).isEmpty)
+  #expect(try scratch.store.check().map(\.object) == ["container \(record.shortID)"])
+}
+
+@Test func collectionEndsWhereTheSystemShowsNothing() throws {
+  let scratch = try Scratch()
+  let image = try scratch.image([scratch.layer("a", "1")])
+  let record = try scratch.container("one", image.id)
+  let config = scratch.store.containerPath(record.id) + "/config.json"
+  // What stands there can't be read now, as with too many open files.
+  try HostPath.removeFile(config)
+  try HostPath.makeDirectories(config)
+  #expect(throws: SystemError.self) { try scratch.store.prune(PrunePlan.Scope(unusedImages: true)) }
+  #expect(throws: SystemError.self) { try scratch.store.removeImage(image.id.text) }
+  #expect(throws: SystemError.self) { try scratch.store.check(repair: true) }
+  #expect(try scratch.store.image(image.id) != nil)
+}
