@@ -20,15 +20,19 @@ public struct Descriptor: Hashable, Sendable {
   public var size: Int64
   public var platform: Platform?
   public var annotations: [String: String]
+  /// What the manifest that it points to is of, where that is an artifact.
+  public var artifactType: String?
 
   public init(
-    mediaType: String, digest: Digest, size: Int64, platform: Platform? = nil, annotations: [String: String] = [:]
+    mediaType: String, digest: Digest, size: Int64, platform: Platform? = nil, annotations: [String: String] = [:],
+    artifactType: String? = nil
   ) {
     self.mediaType = mediaType
     self.digest = digest
     self.size = size
     self.platform = platform
     self.annotations = annotations
+    self.artifactType = artifactType
   }
 
   /// Reads a descriptor; throws a `Failure` that names the member at fault.
@@ -44,23 +48,15 @@ public struct Descriptor: Hashable, Sendable {
       throw Failure(what, "urls is not an array of URIs")
     }
     annotations = try json.stringMap("annotations", what)
-    platform = try json["platform"].map { platform in
-      Platform(
-        os: try platform.required("os", "read platform"),
-        architecture: try platform.required("architecture", "read platform"),
-        variant: platform["variant"]?.string ?? "")
-    }
+    platform = try json["platform"].flatMap { $0.isNull ? nil : try Platform(json: $0) }
+    artifactType = json["artifactType"]?.string
   }
 
   public var json: JSON {
     JSON.members([
       "mediaType": .string(mediaType), "digest": .string(digest.text), "size": .int(size),
       "annotations": annotations.isEmpty ? nil : .object(annotations.mapValues { .string($0) }),
-      "platform": platform.map {
-        JSON.members([
-          "os": .string($0.os), "architecture": .string($0.architecture), "variant": JSON.nonEmpty($0.variant),
-        ])
-      },
+      "platform": platform?.json, "artifactType": artifactType.map { .string($0) },
     ])
   }
 

@@ -4,11 +4,36 @@ public struct Platform: Hashable, Sendable, CustomStringConvertible {
   public var architecture: String
   /// `v7`; empty when the architecture has one form only.
   public var variant: String
+  /// `10.0.14393.1066`: told of Windows images; empty elsewhere.
+  public var osVersion: String
+  /// `win32k`: what the image needs of the system.
+  public var osFeatures: [String]
 
-  public init(os: String, architecture: String, variant: String = "") {
+  public init(
+    os: String, architecture: String, variant: String = "", osVersion: String = "", osFeatures: [String] = []
+  ) {
     self.os = os
     self.architecture = architecture
     self.variant = variant
+    self.osVersion = osVersion
+    self.osFeatures = osFeatures
+  }
+
+  /// Reads the platform of a descriptor; throws a `Failure` that names the member at fault.
+  init(json: JSON) throws {
+    let what = "read platform"
+    os = try json.required("os", what)
+    architecture = try json.required("architecture", what)
+    variant = json["variant"]?.string ?? ""
+    osVersion = json["os.version"]?.string ?? ""
+    osFeatures = try json.stringArray("os.features", what) ?? []
+  }
+
+  var json: JSON {
+    JSON.members([
+      "os": .string(os), "architecture": .string(architecture), "variant": JSON.nonEmpty(variant),
+      "os.version": JSON.nonEmpty(osVersion), "os.features": JSON.nonEmpty(osFeatures),
+    ])
   }
 
   /// Parses `linux/amd64`, `linux/arm/v7`, or an architecture alone; common aliases (`x86_64`, `aarch64`) are normalised.

@@ -4,23 +4,35 @@ extension PrunePlan {
   /// What a collection of `scope` removes from a store as `inventory` tells of it.
   ///
   /// Besides what the scope says, layers and blobs that nothing needs are always removed. An image that a container
-  /// uses never is; a step record whose layer an image keeps only with `everyStep`; and nothing that was made or used
+  /// uses or a list names never is; a step record whose layer an image keeps only with `everyStep`; and nothing that was made or used
   /// since the oldest lease began.
   init(_ inventory: StoreInventory, _ scope: Scope, now: Timestamp) {
     let used = Set(inventory.usedImages)
-    let gone = inventory.images.filter { image in
+    let unneeded = inventory.images.filter { image in
       guard !used.contains(image.id), !inventory.isLeased(image.lastUsed) else { return false }
       guard scope.unusedImages || (scope.danglingImages && image.names.isEmpty) else { return false }
       guard scope.labels.matches(image.labels) else { return false }
       guard let until = scope.until else { return true }
       return image.created.map { $0 < until } ?? false
     }
+    let unneededImages = Set(unneeded.map(\.id))
+    let goneLists = inventory.lists.filter { list in
+      scope.unusedImages && list.isImage && list.images.allSatisfy(unneededImages.contains)
+    }
+    lists = goneLists.map(\.name)
+    let keptLists = inventory.lists.filter { list in !goneLists.contains(list) }
+    let listed = Set(keptLists.flatMap(\.images))
+    let gone = unneeded.filter { !listed.contains($0.id) }
     images = gone.map { Image(id: $0.id, names: $0.names) }
     let goneImages = Set(images.map(\.id))
     var needed = StoreInventory.Contents(layers: inventory.pinned.layers, blobs: inventory.pinned.blobs)
     for image in inventory.images where !goneImages.contains(image.id) {
       needed.layers += image.contents.layers
       needed.blobs += image.contents.blobs
+    }
+    for list in keptLists {
+      needed.layers += list.contents.layers
+      needed.blobs += list.contents.blobs
     }
     var neededLayers = Set(needed.layers)
     let neededBlobs = Set(needed.blobs)

@@ -60,6 +60,8 @@ public struct PrunePlan: Sendable, Equatable {
     public var size: Int64
   }
 
+  /// Lists that stood for images of several platforms which all go, sorted.
+  public var lists: [ImageReference] = []
   /// Sorted by ID.
   public var images: [Image] = []
   /// With a limit in the order in which they go, else sorted by key.
@@ -84,7 +86,8 @@ public struct PrunePlan: Sendable, Equatable {
 
   /// One line an object, `image sha256:... web:1`, in the order in which they go, then the build cache's sizes.
   public var text: String {
-    var lines: [String] = images.map { (["image", $0.id.text] + $0.names).joined(separator: " ") }
+    var lines: [String] = lists.map { "list \($0.familiar)" }
+    lines += images.map { (["image", $0.id.text] + $0.names).joined(separator: " ") }
     lines += steps.map { step in
       "step \(step.key.text) \(step.size) bytes, \(step.cost / 1_000_000) ms to make, used \(step.lastUsed): \(step.title)"
     }

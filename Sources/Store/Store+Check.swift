@@ -27,6 +27,7 @@ extension Store {
     problems += try checkImages(repair)
     problems += try checkSteps(repair, oldestLease)
     problems += try checkContainers(repair)
+    problems += try checkLists(repair)
     return problems
   }
 
@@ -36,7 +37,7 @@ extension Store {
     let known = Set(
       database + [
         "blobs", "layers", "stacks", "steps", "containers", "volumes", "tmp", "sandbox", "index.json", "oci-layout",
-        "lease", "cache-size", "contexts", "index.pending", "layer-form", "partial",
+        "lease", "cache-size", "contexts", "index.pending", "layer-form", "partial", "lists",
       ])
     var problems: [StoreProblem] = []
     for name in try Directory(root).entries().map({ String(decoding: $0, as: UTF8.self) })

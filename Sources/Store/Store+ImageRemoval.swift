@@ -6,10 +6,13 @@ extension Store {
   ///
   /// A name is taken away; the image goes with its last name. An ID removes the image if all its names are of one
   /// repository, or with `force`. An image that a container uses stays: a stopped container's goes with `force`.
+  /// One that a list of manifests names stays too, without its name, and an ID is refused; the name of an image of
+  /// several platforms takes the list and the images of all platforms with it.
   /// Layers that neither an image, a container nor a step record needs go with it, but those that were made or used
   /// since the oldest lease began; they wait for `prune`.
   public func removeImage(_ text: String, force: Bool = false) throws -> ImageRemoval {
     let containers = try self.containers()
+    let (own, lists) = try lists(of: text)
     var removal = ImageRemoval()
     let gone: StateDatabase.Row? = try database().change(self) { transaction in
       removal = ImageRemoval()
@@ -23,6 +26,9 @@ extension Store {
         }
         if let running { throw conflict(row, "the running container \(running.name) uses it", false) }
         if let user = users.first, !force { throw conflict(row, "the container \(user.name) uses it", true) }
+        if let list = lists.first(where: { $0.images.contains(row.id) }), !force {
+          throw conflict(row, "the list \(list.name.familiar) names it", true)
+        }
         removal.untagged = names(row)
       } else {
         let name = try named(text, row)
@@ -37,7 +43,7 @@ extension Store {
             hint: "remove the container first, or force the removal")
         }
         removal.untagged = [name].map(familiar) + row.repoDigests.filter { $0 != name }.map(familiar)
-        if !users.isEmpty {
+        if !users.isEmpty || lists.contains(where: { $0.images.contains(row.id) }) {
           for name in row.tags + row.repoDigests { try transaction.untag(name) }
           return nil
         }
@@ -46,12 +52,41 @@ extension Store {
       try transaction.remove(row.id)
       return row
     }
+    if let own {
+      try changeList(own.name) { if $0?.isImage == true { $0 = nil } }
+      for image in own.images { removal.deleted += try removeUnnamed(image, but: gone?.id) }
+    }
     if let gone {
       // From now on its layers count as build cache, if a step made them.
       try growCacheEstimate(by: gone.size)
       removal.deleted += try collect(remainsOf: gone)
     }
     return removal
+  }
+
+  /// The list that stands for the image called `text`, and all other lists.
+  private func lists(of text: String) throws -> (own: ManifestList?, others: [ManifestList]) {
+    var lists = try self.lists()
+    guard let name = try? ImageReference(text), name.digest == nil,
+      let at = lists.firstIndex(where: { $0.isImage && $0.name == name })
+    else { return (nil, lists) }
+    return (lists.remove(at: at), lists)
+  }
+
+  /// Removes the image of one platform of a list that is gone, unless something else names or uses it; returns what
+  /// was deleted.
+  private func removeUnnamed(_ id: Digest, but removed: Digest?) throws -> [Digest] {
+    guard id != removed, try !containers().contains(where: { $0.image == id }),
+      try !lists().contains(where: { $0.images.contains(id) })
+    else { return [] }
+    let gone: StateDatabase.Row? = try database().change(self) { transaction in
+      guard let row = try transaction.rows().first(where: { $0.id == id }), row.tags.isEmpty else { return nil }
+      try transaction.remove(id)
+      return row
+    }
+    guard let gone else { return [] }
+    try growCacheEstimate(by: gone.size)
+    return [id] + (try collect(remainsOf: gone))
   }
 
   /// Removes the blobs and layers of the image that nothing needs any more; returns the layers, topmost first.

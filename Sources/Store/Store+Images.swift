@@ -18,6 +18,7 @@ extension Store {
     guard manifest.config.digest == id, manifest.config.size == Int64(config.count) else {
       throw Failure(what, "the manifest names another config, \(manifest.config.digest)")
     }
+    try dropImageLists(tags.map(\.withoutDigest))
     let names = Set(tags.map(\.withoutDigest.canonical))
     if let there = try findRow(id), names.isSubset(of: there.tags),
       Set(repoDigests).isSubset(of: there.repoDigests), let image = try? image(there)
@@ -108,6 +109,7 @@ extension Store {
     guard reference.digest == nil else {
       throw Failure("tag \(reference)", "a name with a digest can't be given")
     }
+    try dropImageLists([reference])
     let name = reference.canonical
     if try readRows().contains(where: { $0.id == id && $0.tags.contains(name) }) { return }
     try database().change(self) { transaction in

@@ -22,6 +22,15 @@ struct StoreInventory: Sendable, Equatable {
     var blobs: [Digest] = []
   }
 
+  /// A list of manifests.
+  struct List: Sendable, Equatable {
+    var name: ImageReference
+    /// Whether it goes when no container uses its images, as they do.
+    var isImage: Bool
+    var images: [Digest]
+    var contents: Contents
+  }
+
   /// A step record.
   struct Record: Sendable, Equatable {
     var key: Digest
@@ -52,6 +61,8 @@ struct StoreInventory: Sendable, Equatable {
   var images: [Image] = []
   /// The images that containers use, sorted.
   var usedImages: [Digest] = []
+  /// Sorted by name.
+  var lists: [List] = []
   /// What containers need, and images that were removed while a command with a lease used them.
   var pinned = Contents()
   /// Sorted by key.
@@ -80,6 +91,9 @@ extension Store {
     for id in out.usedImages {
       out.pinned.blobs.append(id)
       if let config = try Store.unlessDamaged({ try imageConfig(id) }) { out.pinned.layers += config.diffIDs }
+    }
+    out.lists = try lists().map {
+      StoreInventory.List(name: $0.name, isImage: $0.isImage, images: $0.images, contents: contents(of: $0))
     }
     out.layers = try layerIDs().map { diffID in
       let status = try HostPath.status(paths.tar(diffID)) ?? HostPath.status(paths.layer(diffID))

@@ -28,6 +28,8 @@ struct StorePaths: Sendable {
   var stacks: String { "\(root)/stacks" }
   var volumes: String { "\(root)/volumes" }
   var contexts: String { "\(root)/contexts" }
+  var lists: String { "\(root)/lists" }
+  var listLock: String { "\(root)/lists/lock" }
   /// What has come of blobs that were being fetched when their command ended.
   var partial: String { "\(root)/partial" }
   var temporary: String { "\(root)/tmp" }
@@ -62,5 +64,6 @@ struct StorePaths: Sendable {
   func log(_ key: Digest) -> String { "\(steps)/\(key.encoded).log" }
   func alias(_ definitionKey: Digest) -> String { "\(steps)/\(definitionKey.encoded).alias" }
   func claim(_ definitionKey: Digest) -> String { "\(steps)/\(definitionKey.encoded).lock" }
+  func list(_ name: ImageReference) -> String { "\(lists)/\(Digest.sha256(name.canonical).encoded).json" }
   func container(_ id: String) -> String { "\(containers)/\(id)" }
 }
