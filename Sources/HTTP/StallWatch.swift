@@ -6,11 +6,14 @@ struct StallWatch {
   /// When the bytes were counted that a transfer must go beyond, and their number.
   private var start = Machine.monotonicNanoseconds()
   private var mark: Int64 = 0
+  private var hasMoved = false
 
   init(_ patience: CurlTransport.Patience) { self.patience = patience }
 
-  /// Seconds that the server has.
-  func limit(_ isTransferring: Bool) -> Int { isTransferring ? patience.stall : patience.answer }
+  /// Seconds that the server has. Before anything moved, the connection's are among them.
+  func limit(_ isTransferring: Bool) -> Int {
+    isTransferring ? patience.stall + (hasMoved ? 0 : patience.connect) : patience.answer
+  }
 
   /// Takes the `nanoseconds` that the caller spent itself off the server's account.
   mutating func excuse(_ nanoseconds: Int64) { start += nanoseconds }
@@ -18,6 +21,7 @@ struct StallWatch {
   /// Whether too little has moved for too long, with `bytes` moved in all by now.
   mutating func isStalled(at bytes: Int64, isTransferring: Bool) -> Bool {
     let now = Machine.monotonicNanoseconds()
+    hasMoved = hasMoved || bytes > 0
     if bytes - mark >= patience.slowest * Int64(patience.stall) || bytes < mark {
       start = now
       mark = bytes
