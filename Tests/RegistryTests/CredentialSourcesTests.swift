@@ -188,6 +188,7 @@ private func auths(_ entries: String...) -> String { "{\"auths\": {\(entries.joi
     for round in 0..<4000 {
       var bytes: [UInt8] = Array(seeds[round % seeds.count].utf8)
       for _ in 0...Int.random(in: 0..<5, using: &random) { random.mutate(&bytes, pieces) }
+      _ = try? DockerDaemonSettings(bytes, path: "d")
       guard let file = try? AuthFile("f", bytes: bytes, isLegacy: round % 5 == 0) else { continue }
       _ = try? file.credential(AuthKey.candidates("docker.io", "a/b"))
       for key in file.entries.keys { _ = try? file.credential([AuthKey.normal(key)]) }

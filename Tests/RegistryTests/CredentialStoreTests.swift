@@ -101,7 +101,11 @@ private func alice(_ password: String) -> Credential { .password(user: "alice", 
       #expect(try sources.find("docker.io") == nil)
       let program = CredentialProgram("keep", environment: home.environment())
       #expect(try program.list() == ["https://index.docker.io/v1/": "alice"])
-      #expect(try home.read("calls").split(separator: "\n").first == "get")
+      // A helper is asked once, until something was changed.
+      let calls = try home.read("calls").split(separator: "\n").count
+      for name in ["", "a", "b/c"] { #expect(try sources.find("r.io:5000", name)?.0 == .identityToken("t")) }
+      for _ in 0..<3 { #expect(try sources.find("none.io") == nil) }
+      #expect(try home.read("calls").split(separator: "\n").count == calls + 2)
     }
   }
 

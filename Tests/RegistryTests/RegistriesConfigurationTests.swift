@@ -299,4 +299,34 @@ private let digest = "@sha256:" + String(repeating: "0", count: 64)
       #expect(try pull(off, "q.io/x") == ["https://q.io/x unverified or http"])
     }
   }
+
+  @Test func mutationsNeverTrap() throws {
+    let seeds = [
+      "[[registry]]\nprefix='*.x.y'\nlocation='m/n'\n[[registry]]\nprefix='docker.io/library'\nlocation='hub.io/l'\n"
+        + "[[registry.mirror]]\nlocation='a:5000/b'\npull-from-mirror='digest-only'\n",
+      "unqualified-search-registries=['a.b']\n[registries.search]\nregistries=[]\n[aliases]\nbusybox='q.io/b'\n'x/y'=''\n",
+      "registry=[{location='docker.io:1', insecure=true, mirror=[{location='[::1]:5000'}]}, {location='.x'}]\n",
+    ]
+    let pieces = [
+      "'", "*.", "/", ":", "@", "[", "]", ".", "\n", "docker.io", "=", "location='x'\n", "::", "\u{301}", "é",
+    ]
+    let names = ["busybox", "a.x.y/z:1", "q.x.y:80/z\(digest)", "localhost:5000/a/b"]
+    var random = SeededGenerator(state: 3)
+    try TestHome.with { home in
+      let empty = try home.configuration()
+      for round in 0..<3000 {
+        var bytes: [UInt8] = Array(seeds[round % seeds.count].utf8)
+        for _ in 0...Int.random(in: 0..<5, using: &random) { random.mutate(&bytes, pieces) }
+        guard let file = try? RegistriesFile(bytes, path: "f", isDropIn: round % 7 == 0) else { continue }
+        var configuration = empty
+        configuration.merge(file)
+        for name in names {
+          for endpoint in (try? configuration.endpoints(for: ImageReference(name), .pull)) ?? [] {
+            #expect(RegistryName(endpoint.host).isValid && !endpoint.repository.contains(".."))
+          }
+          _ = try? configuration.meanings(of: name)
+        }
+      }
+    }
+  }
 }

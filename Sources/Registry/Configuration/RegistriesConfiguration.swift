@@ -59,7 +59,7 @@ public struct RegistriesConfiguration: Sendable {
   }
 
   /// Puts what `file` sets in place of what is there: tables by their prefix, aliases by their name.
-  private mutating func merge(_ file: RegistriesFile) {
+  mutating func merge(_ file: RegistriesFile) {
     let prefixes = Set(file.tables.map(\.prefix))
     tables.removeAll { prefixes.contains($0.prefix) }
     tables += file.tables

@@ -4,7 +4,7 @@ internal import Linux
 public struct UserEnvironment: Sendable {
   /// The environment variables.
   public var variables: [String: String]
-  /// The effective user.
+  /// The user, as the machine knows him, whatever user namespace the process is in.
   public var userID: UInt32
   /// What stands before `/etc` and `/run`: nothing, outside of tests.
   public var root: String
@@ -22,7 +22,10 @@ public struct UserEnvironment: Sendable {
       guard let equals = entry.firstIndex(of: "=") else { continue }
       variables[String(entry[..<equals])] = String(entry[entry.index(after: equals)...])
     }
-    return UserEnvironment(variables: variables, userID: Machine.effectiveUserID)
+    // Services and cron jobs may have none.
+    if variables["HOME"] ?? "" == "" { variables["HOME"] = UserNamespace.facts.home }
+    return UserEnvironment(
+      variables: variables, userID: UserNamespace.entered?.uid ?? Machine.effectiveUserID)
   }
 
   /// `variables` as a program is given them, sorted.

@@ -14,6 +14,7 @@ extension CredentialSources {
       throw Failure("store credentials of \(registry)", "a user's name can't contain a colon")
     }
     let key = AuthKey.normal(registry)
+    defer { answers.forget() }
     if let program = programs.first, program != CredentialSources.files {
       let helper = CredentialProgram(program, environment: environment)
       try helper.store(AuthKey.docker(key), credential)
@@ -42,6 +43,7 @@ extension CredentialSources {
   /// Forgets the credential for `registry` where `store` would keep it; false if there was none.
   public func erase(_ registry: String) throws -> Bool {
     let key = AuthKey.normal(registry)
+    defer { answers.forget() }
     if let program = programs.first, program != CredentialSources.files {
       return try CredentialProgram(program, environment: environment).erase(AuthKey.docker(key))
     }
@@ -90,15 +92,27 @@ extension CredentialSources {
       let old = try HostPath.status(real)
       var file = try AuthFile(path, bytes: old == nil ? [] : HostPath.read(real, limit: 16 << 20))
       guard try body(&file) else { return }
-      let new = real + ".stave-new"
       let text = JSON.object(file.members).pretty(indent: 2) + "\n"
-      defer { try? HostPath.removeFile(new) }
-      try HostPath.write(Array(text.utf8), to: new, mode: 0o600)
-      // As root for another user, who must be able to read it still. Where that is refused it is our own.
-      if let old { try? OpenFile(new).setOwner(uid: old.uid, gid: old.gid) }
-      try HostPath.rename(new, to: real)
+      try CredentialSources.replace(real, by: text, owner: old)
     } catch let error as SystemError {
       throw Failure("change credentials in \(path)", error.description)
+    }
+  }
+
+  /// Replaces the file `path`, whole or not at all. Only the owner of `old` can read it.
+  private static func replace(_ path: String, by text: String, owner old: FileStatus?) throws {
+    // In a directory that others may write too a name that can be guessed could be theirs already.
+    let suffix = Machine.random(8).map { String($0, radix: 16) }.joined()
+    let new = try OpenFile("\(path).\(suffix)", .createNew)
+    do {
+      try new.write(text)
+      // As root for another user, who must be able to read it still. Where that is refused it is our own.
+      if let old { try? new.setOwner(uid: old.uid, gid: old.gid) }
+      try new.sync()
+      try HostPath.rename(new.path, to: path)
+    } catch {
+      try? HostPath.removeFile(new.path)
+      throw error
     }
   }
 

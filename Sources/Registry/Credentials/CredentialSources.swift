@@ -8,13 +8,14 @@ internal import Linux
 /// `~/.docker/config.json`), `~/.dockercfg`. The first that has some for the registry, or for the part of its namespace
 /// that comes nearest to the repository, is used. A file may name a credential helper instead.
 ///
-/// The calls read files and run programs: they block. Nothing is kept between them.
+/// The calls read files and run programs: they block. What a helper answered is kept, so use one value for a command.
 public struct CredentialSources: Sendable {
   let environment: UserEnvironment
   let explicit: (registry: String, credential: Credential)?
   let authFile: String?
   let programs: [String]
   let notice: @Sendable (String) -> Void
+  let answers = CredentialAnswers()
 
   /// `explicit` is the credential for one registry that the command line gave (other registries, as mirrors, are never
   /// shown it), `authFile` a file that it named. `programs` are the `credential-helpers` of registries.conf, where
@@ -38,7 +39,7 @@ public struct CredentialSources: Sendable {
   /// go by any of its names), and who gave it: a path, a helper, `--creds`. nil if nobody has one.
   ///
   /// Throws a `Failure` that names the file or helper that is out of order; none ever shows a secret.
-  public func find(_ registry: String, _ repository: String = "") throws -> (Credential, source: String)? {
+  public func find(_ registry: String, _ repository: String = "") throws -> (credential: Credential, source: String)? {
     let host = AuthKey.normal(registry)
     if let explicit, AuthKey.normal(explicit.registry) == host { return (explicit.credential, "--creds") }
     for program in programs {
@@ -48,7 +49,7 @@ public struct CredentialSources: Sendable {
         }
       } else {
         let helper = CredentialProgram(program, environment: environment)
-        if let found = try helper.get(AuthKey.docker(host)) { return (found, helper.name) }
+        if let found = try answers.get(helper, AuthKey.docker(host)) { return (found, helper.name) }
       }
     }
     return nil
@@ -76,7 +77,7 @@ public struct CredentialSources: Sendable {
     return places
   }
 
-  private func find(_ candidates: [String], in place: Place) throws -> (Credential, source: String)? {
+  private func find(_ candidates: [String], in place: Place) throws -> (credential: Credential, source: String)? {
     let file: AuthFile
     do {
       guard let read = try AuthFile(place.path, isLegacy: place.isLegacy) else {
@@ -95,7 +96,7 @@ public struct CredentialSources: Sendable {
     guard let host = candidates.last else { return nil }
     if let helper = file.helper(for: host) {
       let program = CredentialProgram(helper.name, environment: environment)
-      if let found = try program.get(AuthKey.docker(host)) {
+      if let found = try answers.get(program, AuthKey.docker(host)) {
         return (found, "\(program.name), which \(place.path) names")
       }
       if !helper.isDefault { return nil }
