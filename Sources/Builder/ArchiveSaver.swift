@@ -236,7 +236,7 @@ struct ArchiveSaver {
   /// The blob of the layer in the wanted form: `stored` if that is nil or the form it has, else made in a temporary
   /// file without a name.
   private func layer(_ diffID: Digest, _ stored: Descriptor?, _ wanted: Compression?) throws -> Blob {
-    if let stored, wanted == nil || (level == nil && stored.mediaType == mediaType(wanted)) {
+    if let stored, wanted == nil || (level == nil && wanted.map(LayerForms.mediaType) == stored.mediaType) {
       return Blob(descriptor: stored, file: try store.openBlob(stored.digest))
     }
     let tar = try OpenFile(store.tarPath(diffID))
@@ -244,38 +244,7 @@ struct ArchiveSaver {
       let size = try tar.status().size
       return Blob(descriptor: Descriptor(mediaType: MediaType.ociLayer, digest: diffID, size: size), file: tar)
     }
-    let path = try store.temporaryPath("layer")
-    let file = try OpenFile(path, .createNew)
-    try HostPath.removeFile(path)
-    let sink = HashingSink(file)
-    let compressor = try Compressor(wanted, into: sink, level: level)
-    try FileSource(tar).copy(to: compressor)
-    try compressor.finish()
-    let descriptor = Descriptor(mediaType: mediaType(wanted), digest: sink.digest, size: sink.size)
-    return Blob(descriptor: descriptor, file: file)
-  }
-
-  private func mediaType(_ compression: Compression?) -> String {
-    switch compression {
-    case .gzip: MediaType.ociLayerGzip
-    case .zstd: MediaType.ociLayerZstd
-    case .some(.none), nil: MediaType.ociLayer
-    }
-  }
-}
-
-/// Hashes and counts what goes to a file.
-private final class HashingSink: ByteSink {
-  private let file: OpenFile
-  private var hasher = SHA256Hasher()
-  private(set) var size: Int64 = 0
-  var digest: Digest { hasher.digest() }
-
-  init(_ file: OpenFile) { self.file = file }
-
-  func write(_ bytes: UnsafeRawBufferPointer) throws {
-    hasher.update(bytes)
-    try file.write(bytes)
-    size += Int64(bytes.count)
+    let (descriptor, made) = try LayerForms.compress(diffID, wanted, level: level, store)
+    return Blob(descriptor: descriptor, file: made)
   }
 }

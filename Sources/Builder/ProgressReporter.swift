@@ -88,13 +88,24 @@ public final class ProgressReporter: Sendable {
 
   /// Work of Stave's own, shown as `[internal] name` while `body` runs.
   public func internalStep<T>(_ name: String, _ body: () async throws -> T) async throws -> T {
+    try await internalStep(name) { _ in try await body() }
+  }
+
+  /// The same of work that has lines to tell.
+  public func internalStep<T>(
+    _ name: String, _ body: (_ log: @escaping @Sendable (String) -> Void) async throws -> T
+  ) async throws -> T {
     let now = Machine.now()
     let id = state.withLock { state in
       let id = state.begin(now)
       send(.stepStarted(ProgressStep(id: id, stage: "internal", name: name), at: now))
       return id
     }
-    return try await ending(id, body)
+    return try await ending(id) {
+      try await body { [send] line in
+        send(.stepLog(step: id, stream: .stderr, bytes: Array((line + "\n").utf8), at: Machine.now()))
+      }
+    }
   }
 
   /// Shows `exporting to image` while `body` runs, and since layers of the result are all that is missing.

@@ -11,14 +11,16 @@ extension CommandTree {
 
   private static let top: [Command] = [
     .build(["build"]), .run(["run"]), .images(["images"]), .tag(["tag"]), .removeImages(["rmi"]),
-    .importImage(["import"]), .load(["load"]), .save(["save"]), .history(["history"]), .inspect(["inspect"]),
+    .importImage(["import"]), .load(["load"]), .save(["save"]), .pull(["pull"]),
+    .history(["history"]), .inspect(["inspect"]),
     .containers(["ps"]), .removeContainers(["rm"]), .info(["info"]), .version, .completion, .help, .debug,
   ]
 
   private static let imageGroup: [Command] = [
     .build(["image", "build"]), .history(["image", "history"]), .importImage(["image", "import"]),
     .inspect(["image", "inspect"]), .load(["image", "load"]), .images(["image", "ls"]), .pruneImages,
-    .removeImages(["image", "rm"]), .save(["image", "save"]), .tag(["image", "tag"]),
+    .pull(["image", "pull"]), .removeImages(["image", "rm"]), .save(["image", "save"]),
+    .tag(["image", "tag"]),
   ]
 
   private static let containerGroup: [Command] = [
@@ -36,12 +38,12 @@ extension CommandTree {
   private static let later: [Command] =
     [
       "attach", "bake", "buildx", "commit", "compose", "config", "context", "cp", "diff", "events", "export", "kill",
-      "login", "logout", "logs", "manifest", "network", "node", "pause", "plugin", "port", "pull", "push", "rename",
+      "login", "logout", "logs", "manifest", "network", "node", "pause", "plugin", "port", "push", "rename",
       "restart", "search", "secret", "serve", "service", "shell", "stack", "start", "stats", "stop", "swarm", "top",
       "trust", "unpause", "update", "volume", "wait",
     ].map { .notYet($0, "") }
     + [
-      "image pull", "image push", "container attach", "container commit", "container cp", "container diff",
+      "image push", "container attach", "container commit", "container cp", "container diff",
       "container export", "container kill", "container logs", "container pause", "container port",
       "container rename", "container restart", "container start", "container stats", "container stop",
       "container top", "container unpause", "container update", "container wait", "system events",

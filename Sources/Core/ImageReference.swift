@@ -75,6 +75,16 @@ public struct ImageReference: Hashable, Sendable, Comparable, CustomStringConver
     ImageReference(registry: registry, repository: repository, tag: tag ?? "latest", digest: nil)
   }
 
+  /// The same repository and tag, with `digest`.
+  public func with(digest: Digest) -> ImageReference {
+    ImageReference(registry: registry, repository: repository, tag: tag, digest: digest)
+  }
+
+  /// The same repository, with `tag` and no digest.
+  public func with(tag: String) throws -> ImageReference {
+    try ImageReference("\(registry)/\(repository):\(tag)")
+  }
+
   public static func < (a: ImageReference, b: ImageReference) -> Bool { a.canonical < b.canonical }
 
   private var suffix: String { (tag.map { ":" + $0 } ?? "") + (digest.map { "@" + $0.text } ?? "") }

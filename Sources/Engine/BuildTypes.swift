@@ -14,8 +14,10 @@ public struct BuildRequest: Sendable {
   /// `key=value` pairs in order.
   public var labels: [(name: String, value: String)]
   public var noCache: Bool
-  /// `--pull`.
-  public var pull: Bool
+  /// `--pull`: whether base images come from their registries.
+  public var pull = PullPolicy.missing
+  /// How those registries are talked to.
+  public var registries: RegistryOptions
   /// `linux/amd64`, or nil for this machine's.
   public var platform: String?
   /// `default`, `host` or `none`.
@@ -43,10 +45,10 @@ public struct BuildRequest: Sendable {
     buildArguments = []
     labels = []
     noCache = false
-    pull = false
     network = "default"
     addHosts = []
     environment = []
+    registries = RegistryOptions(environment: []) { _ in }
   }
 
   /// A limit of the build cache.

@@ -41,6 +41,11 @@ public struct RunRequest: Sendable {
   public var idFile: String?
   /// The client's variables, `NAME=value`.
   public var clientEnvironment: [String]
+  public var pull = PullPolicy.missing
+  /// How registries are talked to.
+  public var registries: RegistryOptions
+  /// Told what a pull does; nil for nobody.
+  public var transfer: (@Sendable (TransferEvent) -> Void)?
 
   public init(image: String, command: [String] = []) {
     self.image = image
@@ -58,6 +63,7 @@ public struct RunRequest: Sendable {
     capabilitiesDropped = []
     privileged = false
     securityOptions = []
+    registries = RegistryOptions(environment: []) { _ in }
     clientEnvironment = []
   }
 }

@@ -59,7 +59,7 @@ extension Engine {
     let sources = try await reporter.internalStep("load build definition from \(request.dockerfileName)") {
       try await BlockingPool.shared.run { try BuildSources(request) }
     }
-    let plan = try await lower(sources, request, store)
+    let plan = try await lower(sources, request, BaseImages(store, request, reporter))
     for warning in plan.warnings { reporter.warning(warning) }
     if request.rewritesTimestamps, plan.sourceDateEpoch == nil {
       reporter.warning(Diagnostic(.warning, "--rewrite-timestamp does nothing without --source-date-epoch"))
@@ -103,7 +103,7 @@ extension Engine {
     try checkSupport(request)
     let store = try await openStore()
     let sources = try await BlockingPool.shared.run { try BuildSources(request) }
-    return try await lower(sources, request, store).text
+    return try await lower(sources, request, BaseImages(store, request, ProgressReporter { _ in })).text
   }
 
   private func solve(_ solver: Solver<StepExecutor>, _ plan: BuildPlan) async throws -> LayerStack {
@@ -118,10 +118,6 @@ extension Engine {
 
   /// Refuses what a later release will do, so that nothing is ignored.
   private func checkSupport(_ request: BuildRequest) throws {
-    if request.pull {
-      throw Failure.notSupportedYet(
-        "build --pull", hint: "there is no registry client yet; bring base images in with \"stave load\"")
-    }
     guard ["default", "host", "none"].contains(request.network) else {
       if request.network == "bridge" { throw Failure.notSupportedYet("build --network bridge") }
       throw Failure("build --network \(request.network)", "invalid network mode", hint: "use default, host or none")
@@ -134,8 +130,8 @@ extension Engine {
     }
   }
 
-  /// Lowers, resolving base images from the store until none is missing.
-  private func lower(_ sources: BuildSources, _ request: BuildRequest, _ store: Store) async throws -> BuildPlan {
+  /// Lowers, resolving base images until none is missing.
+  private func lower(_ sources: BuildSources, _ request: BuildRequest, _ bases: BaseImages) async throws -> BuildPlan {
     var options = LoweringOptions()
     options.target = request.target
     options.buildArgs = request.resolvedArguments
@@ -148,33 +144,11 @@ extension Engine {
       switch try Graph.lower(sources.document, options) {
       case .plan(let plan): return plan
       case .needsImages(let wanted):
-        for image in wanted {
-          let resolved = try await BlockingPool.shared.run { try Engine.resolveBase(image, store) }
-          options.images[image.key] = resolved
+        try await withThrowingTaskGroup(of: (ImageKey, ResolvedImage).self) { group in
+          for image in wanted { group.addTask { (image.key, try await bases.resolve(image)) } }
+          for try await (key, image) in group { options.images[key] = image }
         }
       }
-    }
-  }
-
-  /// The local image that a FROM or `--from` names.
-  private static func resolveBase(_ wanted: ImageRequest, _ store: Store) throws -> ResolvedImage {
-    let name = wanted.key.reference
-    do {
-      let image = try store.resolve(name)
-      let platform = image.config.platform
-      guard platform.os == wanted.key.platform.os, platform.architecture == wanted.key.platform.architecture else {
-        throw Failure("resolve \(name)", "the local image is for \(platform), not for \(wanted.key.platform)")
-      }
-      return ResolvedImage(imageID: image.id, config: image.config)
-    } catch var failure as Failure {
-      failure.diagnostics = [wanted.diagnostic]
-      if failure.hint == nil {
-        let near = nearest(name, in: wanted.stageNames)
-        failure.hint =
-          near.map { "did you mean the stage \($0)?" }
-          ?? "there is no registry client yet; bring the image in with \"stave load\" or \"stave import\""
-      }
-      throw failure
     }
   }
 }

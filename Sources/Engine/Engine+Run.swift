@@ -12,7 +12,14 @@ extension Engine {
   /// 127 for one that is not found.
   public func run(_ request: RunRequest) async throws -> Int32 {
     do {
-      return try await withStore { store in try Engine.runBlocking(request, store) }
+      if request.pull == .always { try await pull(request) }
+      do {
+        return try await withStore { store in try Engine.runBlocking(request, store) }
+      } catch is ImageMissing {
+        request.remark?("unable to find image \"\(request.image)\" locally")
+        try await pull(request)
+        return try await withStore { store in try Engine.runBlocking(request, store) }
+      }
     } catch var failure as Failure {
       if failure.exitCode == 1 { failure.exitCode = 125 }
       throw failure
@@ -21,6 +28,13 @@ extension Engine {
       failure.exitCode = 125
       throw failure
     }
+  }
+
+  /// The store does not have the image, and it may be pulled.
+  private struct ImageMissing: Error {}
+
+  private func pull(_ request: RunRequest) async throws {
+    _ = try await pull(request.image, request.registries) { request.transfer?($0) }
   }
 
   private static func runBlocking(_ request: RunRequest, _ store: Store) throws -> Int32 {
@@ -33,7 +47,7 @@ extension Engine {
     }
     // Until the container is there, which keeps the image: one that runs for days is not to keep garbage.
     let lease = try store.lease()
-    let image = try findImage(request.image, store)
+    let image = try findImage(request, store)
     let plan = try ContainerPlan(request, image: image)
     let root = try store.root(of: image.config.diffIDs)
     // From here on signals are the container's: none ends us with one half made.
@@ -99,12 +113,16 @@ extension Engine {
     }
   }
 
-  private static func findImage(_ name: String, _ store: Store) throws -> StoredImage {
+  private static func findImage(_ request: RunRequest, _ store: Store) throws -> StoredImage {
     do {
-      return try store.resolve(name)
+      return try store.resolve(request.image)
     } catch var failure as Failure {
+      // An ID, or the beginning of one, is nothing to ask a registry for.
+      if request.pull == .missing, failure.isNoSuchImage, (try? ImageReference(request.image)) != nil {
+        throw ImageMissing()
+      }
       failure.exitCode = 125
-      failure.hint = failure.hint ?? "there is no registry client yet; \"stave images\" lists what is here"
+      failure.hint = failure.hint ?? "\"stave pull \(request.image)\" brings it in"
       throw failure
     }
   }

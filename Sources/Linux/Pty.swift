@@ -25,6 +25,15 @@ public struct TerminalMode: Sendable {
     return TerminalMode(settings)
   }
 
+  /// This mode for the reading of a secret: whole lines, no echo, and Ctrl-C ends the line as its last byte, so that it
+  /// can't end the process with the echo still off.
+  public var silent: TerminalMode {
+    var settings = self.settings
+    settings.c_lflag &= ~tcflag_t(ECHO | ISIG)
+    withUnsafeMutableBytes(of: &settings.c_cc) { $0[Int(VEOL)] = 3 }
+    return TerminalMode(settings)
+  }
+
   private init(_ settings: termios) { self.settings = settings }
 }
 

@@ -41,6 +41,23 @@ public enum StandardStream: Int32, Sendable {
   @discardableResult
   public func write(_ text: String) -> Bool { write(Array(text.utf8)) }
 
+  /// Reads a line from the terminal without showing it; nil at the end, or where Ctrl-C was typed.
+  public func readSecret() throws -> String? {
+    let mode = try TerminalMode(of: rawValue)
+    try mode.silent.apply(to: rawValue)
+    defer { try? mode.apply(to: rawValue) }
+    var line: [UInt8] = []
+    while line.count < 65536 {
+      var byte: UInt8 = 0
+      let count = Glibc.read(rawValue, &byte, 1)
+      if count < 0, errno == EINTR { continue }
+      if count <= 0 || byte == 3 { return nil }
+      if byte == 10 { break }
+      line.append(byte)
+    }
+    return String(decoding: line, as: UTF8.self)
+  }
+
   /// Reads to the end. Nil if there are more than `limit` bytes or a read fails.
   public func readAll(limit: Int) -> [UInt8]? {
     var out: [UInt8] = []

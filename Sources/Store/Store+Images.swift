@@ -118,6 +118,16 @@ extension Store {
     }
   }
 
+  /// Notes that a registry has the image: `name` is canonical, `docker.io/library/a@sha256:...`.
+  public func note(repoDigest name: String, of id: Digest) throws {
+    if try readRows().contains(where: { $0.id == id && $0.repoDigests.contains(name) }) { return }
+    try database().change(self) { transaction in
+      guard var row = try transaction.rows().first(where: { $0.id == id }) else { throw noSuchImage(id.text, []) }
+      row.repoDigests = [name]
+      try transaction.put(row)
+    }
+  }
+
   /// Takes the name away; the image stays, perhaps without any. Throws if no image has it.
   public func untag(_ reference: ImageReference) throws {
     try database().change(self) { transaction in

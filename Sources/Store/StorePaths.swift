@@ -54,6 +54,7 @@ struct StorePaths: Sendable {
   func layer(_ diffID: Digest) -> String { "\(layers)/\(diffID.encoded)" }
   func tar(_ diffID: Digest) -> String { "\(layer(diffID))/tar" }
   func layerIndex(_ diffID: Digest) -> String { "\(layer(diffID))/index" }
+  func form(_ name: String, of diffID: Digest) -> String { "\(layer(diffID))/form-\(name)" }
   func needsTree(_ diffID: Digest) -> String { "\(layer(diffID))/needs-tree" }
   func tree(_ diffID: Digest) -> String { "\(layer(diffID))/\(treeName)" }
   func stack(_ identity: Digest) -> String { "\(stacks)/\(identity.encoded)" }

@@ -1,5 +1,5 @@
 /// The flags of `build`: Docker's, buildx's and buildah's.
-let buildFlags: [Flag] = buildFlagsNow + buildFlagsWithoutEffect + buildFlagsLater
+let buildFlags: [Flag] = buildFlagsNow + Flag.registry + buildFlagsWithoutEffect + buildFlagsLater
 
 private let buildFlagsNow: [Flag] = [
   Flag("add-host", .list, "Add a line to /etc/hosts of RUN steps", placeholder: "host:ip"),
@@ -59,8 +59,8 @@ private let buildFlagsLater: [Flag] =
     ], .list)
   + Flag.later(
     [
-      "arch", "authfile", "cache-ttl", "cert-dir", "cgroup-parent", "cgroupns", "compression-format", "cpuset-cpus",
-      "cpuset-mems", "creds", "cw", "format", "from", "ignorefile", "ipc", "isolation", "logfile", "manifest",
+      "arch", "cache-ttl", "cgroup-parent", "cgroupns", "compression-format", "cpuset-cpus",
+      "cpuset-mems", "cw", "format", "from", "ignorefile", "ipc", "isolation", "logfile", "manifest",
       "memory-swap", "metadata-file", "os", "os-version", "pid", "retry-delay", "runtime", "sbom-output", "shm-size",
       "sign-by", "source-policy-file", "timestamp", "userns", "userns-gid-map",
       "userns-gid-map-group", "userns-uid-map", "userns-uid-map-user", "uts", "variant",
@@ -70,5 +70,5 @@ private let buildFlagsLater: [Flag] =
     [
       "all-platforms", "compat-volumes", "created-annotation", "disable-compression", "force-compression",
       "http-proxy", "identity-label", "inherit-annotations", "inherit-labels", "logsplit", "no-hostname", "no-hosts",
-      "omit-history", "save-stages", "squash-all", "stage-labels", "stdin", "tls-verify",
+      "omit-history", "save-stages", "squash-all", "stage-labels", "stdin",
     ], .bool)

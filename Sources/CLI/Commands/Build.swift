@@ -65,7 +65,12 @@ private func buildRequest(_ call: Invocation) throws -> BuildRequest {
   }
   request.labels = try call.pairs("label")
   request.noCache = call.bool("no-cache")
-  request.pull = ["true", "always", "newer"].contains(call.string("pull") ?? "false")
+  switch call.string("pull") ?? "missing" {
+  case "true", "always", "newer": request.pull = .always
+  case "never": request.pull = .never
+  default: request.pull = .missing
+  }
+  request.registries = call.registryOptions
   request.platform = call.string("platform")
   request.network = call.string("network") ?? "default"
   request.addHosts = call.list("add-host")

@@ -29,6 +29,7 @@ private let runFlagsNow: [Flag] = [
   Flag("pids-limit", .int, "Limit of processes and threads, -1 for none"),
   Flag("privileged", .bool, "Give the container all rights of the host's root"),
   Flag("pull", .string, "When to pull the image", choices: ["always", "missing", "never"], placeholder: "policy"),
+  Flag("quiet", "q", .bool, "Hide the progress of pulling"),
   Flag("read-only", .bool, "Mount the root file system read-only"),
   Flag("restart", .string, "Restart policy; only no is there yet", placeholder: "policy"),
   Flag("rm", .bool, "Remove the container when it exits"),
@@ -43,7 +44,6 @@ private let runFlagsNow: [Flag] = [
 private let runFlagsWithoutEffect: [Flag] = [
   .note("disable-content-trust", .bool, "Skip verification", "there is no content trust"),
   .note("no-healthcheck", .bool, "Run no health checks", "none are run yet"),
-  .note("quiet", "q", .bool, "Hide the progress of pulling", "nothing is pulled"),
 ]
 
 private let runFlagsLater: [Flag] =

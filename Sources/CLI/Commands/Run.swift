@@ -19,6 +19,7 @@ private func runContainer(_ call: Invocation) async throws -> Int32 {
     var request = try runRequest(call)
     let console = call.console
     request.remark = { console.error("stave: \(SafeText.line($0))\n") }
+    if !call.bool("quiet") { request.transfer = TransferPrinter(console, to: .error).handle }
     return try await call.engine.run(request)
   } catch var failure as Failure where failure.exitCode == 1 {
     failure.exitCode = 125
@@ -63,6 +64,8 @@ private func runRequest(_ call: Invocation) throws -> RunRequest {
   request.securityOptions = call.list("security-opt")
   request.idFile = call.string("cidfile")
   request.clientEnvironment = call.environment
+  request.pull = call.string("pull").flatMap(PullPolicy.init(rawValue:)) ?? .missing
+  request.registries = call.registryOptions
   try refuseLaterValues(call)
   return request
 }
@@ -72,7 +75,6 @@ private func refuseLaterValues(_ call: Invocation) throws {
   if let policy = call.string("restart"), policy != "no", !policy.isEmpty {
     throw Failure.notSupportedYet("--restart \(policy)")
   }
-  if call.string("pull") == "always" { throw Failure.notSupportedYet("--pull always") }
   if call.has("sig-proxy"), !call.bool("sig-proxy") { throw Failure.notSupportedYet("--sig-proxy=false") }
 }
 

@@ -1,0 +1,43 @@
+internal import Core
+internal import Engine
+internal import Linux
+
+extension Command {
+  /// `stave pull`.
+  static func pull(_ path: [String]) -> Command {
+    Command(
+      path: path, usage: "[OPTIONS] NAME[:TAG|@DIGEST]", summary: "Download an image from a registry",
+      flags: [
+        .later("all-tags", "a", .bool),
+        Flag("platform", .string, "Take the image for this platform", placeholder: "os/arch[/variant]"),
+        Flag("quiet", "q", .bool, "Print nothing but the image's name"),
+        .note("disable-content-trust", .bool, "Accepted for scripts", "content trust is not what Stave verifies by"),
+      ] + Flag.registry, arity: .exactly(1), argumentKind: .images, action: pullImage)
+  }
+}
+
+private func pullImage(_ call: Invocation) async throws -> Int32 {
+  try await pull(call.arguments[0], call)
+  return 0
+}
+
+private func pull(_ name: String, _ call: Invocation) async throws {
+  let isQuiet = call.bool("quiet")
+  let console = call.console
+  if !isQuiet, let reference = try? ImageReference(name), reference.tag == "latest", !name.hasSuffix(":latest") {
+    console.line("Using default tag: latest")
+  }
+  let printer = TransferPrinter(console, to: .output)
+  let outcome = try await interruptible {
+    defer { printer.finish() }
+    return try await call.engine.pull(name, platform: call.string("platform"), call.registryOptions) { event in
+      if !isQuiet { printer.handle(event) }
+    }
+  }
+  if !isQuiet {
+    console.line("Digest: \(outcome.digest.text)")
+    console.line(
+      "Status: " + (outcome.isNew ? "Downloaded newer image for " : "Image is up to date for ") + outcome.familiar)
+  }
+  console.line(outcome.name)
+}
