@@ -58,9 +58,9 @@ private final class Capture: Sendable {
   }
 
   @Test func whatIsNotThereYetSaysSo() async {
-    let pull = Capture()
-    #expect(await pull.run("pull", "--quiet", "alpine") == 1)
-    #expect(pull.err == "stave: pull: not supported yet\n")
+    let stats = Capture()
+    #expect(await stats.run("stats", "--no-stream", "web") == 1)
+    #expect(stats.err == "stave: stats: not supported yet\n")
     let build = Capture()
     #expect(await build.run("build", "--secret", "id=x", ".") == 1)
     #expect(build.err == "stave: --secret: not supported yet\n")
