@@ -11,7 +11,7 @@ extension CommandTree {
 
   private static let top: [Command] = [
     .build(["build"]), .run(["run"]), .images(["images"]), .tag(["tag"]), .removeImages(["rmi"]),
-    .importImage(["import"]), .load(["load"]), .save(["save"]), .pull(["pull"]),
+    .importImage(["import"]), .load(["load"]), .save(["save"]), .pull(["pull"]), .push(["push"]), .login, .logout,
     .history(["history"]), .inspect(["inspect"]),
     .containers(["ps"]), .removeContainers(["rm"]), .info(["info"]), .version, .completion, .help, .debug,
   ]
@@ -19,7 +19,7 @@ extension CommandTree {
   private static let imageGroup: [Command] = [
     .build(["image", "build"]), .history(["image", "history"]), .importImage(["image", "import"]),
     .inspect(["image", "inspect"]), .load(["image", "load"]), .images(["image", "ls"]), .pruneImages,
-    .pull(["image", "pull"]), .removeImages(["image", "rm"]), .save(["image", "save"]),
+    .pull(["image", "pull"]), .push(["image", "push"]), .removeImages(["image", "rm"]), .save(["image", "save"]),
     .tag(["image", "tag"]),
   ]
 
@@ -38,12 +38,12 @@ extension CommandTree {
   private static let later: [Command] =
     [
       "attach", "bake", "buildx", "commit", "compose", "config", "context", "cp", "diff", "events", "export", "kill",
-      "login", "logout", "logs", "manifest", "network", "node", "pause", "plugin", "port", "push", "rename",
+      "logs", "manifest", "network", "node", "pause", "plugin", "port", "rename",
       "restart", "search", "secret", "serve", "service", "shell", "stack", "start", "stats", "stop", "swarm", "top",
       "trust", "unpause", "update", "volume", "wait",
     ].map { .notYet($0, "") }
     + [
-      "image push", "container attach", "container commit", "container cp", "container diff",
+      "container attach", "container commit", "container cp", "container diff",
       "container export", "container kill", "container logs", "container pause", "container port",
       "container rename", "container restart", "container start", "container stats", "container stop",
       "container top", "container unpause", "container update", "container wait", "system events",

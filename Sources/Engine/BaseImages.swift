@@ -52,10 +52,13 @@ struct BaseImages: Sendable {
   private func pull(_ wanted: ImageRequest) async throws -> ResolvedImage {
     let reference = try ImageReference(wanted.key.reference)
     return try await reporter.internalStep("pull \(reference.canonical)") { log in
-      let pull = ImagePull(store: store, client: try registries.client()) { event in
+      let access = try RegistryAccess(registries, for: reference.registry)
+      let pull = ImagePull(store: store, client: access.client) { event in
         if let line = event.logLine { log(line) }
       }
-      let pulled = try await pull.pull(reference, platform: wanted.key.platform)
+      let (_, pulled) = try await access.first(of: wanted.key.reference) {
+        try await pull.pull($0, platform: wanted.key.platform)
+      }
       log("\(pulled.isNew ? "pulled" : "up to date:") \(pulled.digest.text)")
       return ResolvedImage(imageID: pulled.image.id, config: pulled.image.config)
     }

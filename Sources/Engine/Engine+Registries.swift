@@ -10,16 +10,67 @@ extension Engine {
     _ name: String, platform: String? = nil, _ options: RegistryOptions,
     progress: @escaping @Sendable (TransferEvent) -> Void
   ) async throws -> PullOutcome {
-    let reference = try ImageReference(name)
     let wanted = try platform.map { try Platform($0) }
+    let first = try ImageReference(name)
     return try await leasing { store in
-      let client = try options.client()
-      progress(.line("\(reference.tag ?? reference.digest?.text ?? ""): Pulling from \(reference.repository)"))
-      let pulled = try await ImagePull(store: store, client: client, progress: progress)
-        .pull(reference, platform: wanted ?? .current, isExact: wanted != nil)
+      let access = try RegistryAccess(options, for: first.registry)
+      let pull = ImagePull(store: store, client: access.client, progress: progress)
+      let (reference, pulled) = try await access.first(of: name) { reference in
+        progress(.line("\(reference.tag ?? reference.digest?.text ?? ""): Pulling from \(reference.repository)"))
+        return try await pull.pull(reference, platform: wanted ?? .current, isExact: wanted != nil)
+      }
       return PullOutcome(
         name: reference.canonical, familiar: reference.familiar, digest: pulled.digest, imageID: pulled.image.id,
         isNew: pulled.isNew)
+    }
+  }
+
+  /// All tags of the repository `name`.
+  public func remoteTags(of name: String, _ options: RegistryOptions) async throws -> [String] {
+    let reference = try ImageReference(name)
+    return try await BlockingPool.shared.run {
+      try RegistryAccess(options, for: reference.registry).client.tags(of: reference)
+    }
+  }
+
+  /// Sends the image `name` to the registry that its name names; tells `progress` what happens.
+  public func push(
+    _ name: String, _ push: PushOptions, _ options: RegistryOptions,
+    progress: @escaping @Sendable (TransferEvent) -> Void
+  ) async throws -> PushOutcome {
+    let reference = try ImageReference(name)
+    guard reference.digest == nil else { throw Failure("push \(name)", "cannot push a digest reference") }
+    return try await leasing { store in
+      let image = try await BlockingPool.shared.run { try Engine.image(toPush: reference, store) }
+      let transfer = try ImagePush(
+        store: store, client: RegistryAccess(options, for: reference.registry).client, compression: push.compression,
+        level: push.level,
+        isForced: push.isForced, progress: progress)
+      let pushed = try await transfer.push(image, to: reference)
+      return PushOutcome(
+        tag: reference.tag ?? "latest", digest: pushed.descriptor.digest, size: pushed.descriptor.size)
+    }
+  }
+
+  /// The local tags of the repository `name`, sorted.
+  public func localTags(of name: String) async throws -> [String] {
+    let reference = try ImageReference(name)
+    return try await withStore { store in
+      let names = try store.images().flatMap(\.repoTags).filter {
+        $0.registry == reference.registry && $0.repository == reference.repository
+      }
+      return names.compactMap(\.tag).sorted()
+    }
+  }
+
+  private static func image(toPush reference: ImageReference, _ store: Store) throws -> StoredImage {
+    do {
+      return try store.resolve(reference.canonical)
+    } catch {
+      throw Failure(
+        "", "An image does not exist locally with the tag: \(reference.familiarRepository)",
+        hint: "\"stave images\" lists what there is; \"stave tag IMAGE \(reference.familiar)\" gives an image that name"
+      )
     }
   }
 

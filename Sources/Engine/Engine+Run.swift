@@ -12,13 +12,14 @@ extension Engine {
   /// 127 for one that is not found.
   public func run(_ request: RunRequest) async throws -> Int32 {
     do {
-      if request.pull == .always { try await pull(request) }
+      var request = request
+      if request.pull == .always { request.image = try await pull(request) }
       do {
-        return try await withStore { store in try Engine.runBlocking(request, store) }
+        return try await withStore { [request] store in try Engine.runBlocking(request, store) }
       } catch is ImageMissing {
         request.remark?("unable to find image \"\(request.image)\" locally")
-        try await pull(request)
-        return try await withStore { store in try Engine.runBlocking(request, store) }
+        request.image = try await pull(request)
+        return try await withStore { [request] store in try Engine.runBlocking(request, store) }
       }
     } catch var failure as Failure {
       if failure.exitCode == 1 { failure.exitCode = 125 }
@@ -33,8 +34,9 @@ extension Engine {
   /// The store does not have the image, and it may be pulled.
   private struct ImageMissing: Error {}
 
-  private func pull(_ request: RunRequest) async throws {
-    _ = try await pull(request.image, request.registries) { request.transfer?($0) }
+  /// Pulls the request's image; returns its whole name.
+  private func pull(_ request: RunRequest) async throws -> String {
+    try await pull(request.image, request.registries) { request.transfer?($0) }.name
   }
 
   private static func runBlocking(_ request: RunRequest, _ store: Store) throws -> Int32 {

@@ -8,7 +8,7 @@ extension Command {
     Command(
       path: path, usage: "[OPTIONS] NAME[:TAG|@DIGEST]", summary: "Download an image from a registry",
       flags: [
-        .later("all-tags", "a", .bool),
+        Flag("all-tags", "a", .bool, "Download all tagged images in the repository"),
         Flag("platform", .string, "Take the image for this platform", placeholder: "os/arch[/variant]"),
         Flag("quiet", "q", .bool, "Print nothing but the image's name"),
         .note("disable-content-trust", .bool, "Accepted for scripts", "content trust is not what Stave verifies by"),
@@ -17,7 +17,18 @@ extension Command {
 }
 
 private func pullImage(_ call: Invocation) async throws -> Int32 {
-  try await pull(call.arguments[0], call)
+  let name = call.arguments[0]
+  guard call.bool("all-tags") else {
+    try await pull(name, call)
+    return 0
+  }
+  let reference = try ImageReference(name)
+  guard !name.hasSuffix(":" + (reference.tag ?? ":")), reference.digest == nil else {
+    throw Failure("", "tag can't be used with --all-tags/-a")
+  }
+  for tag in try await call.engine.remoteTags(of: name, call.registryOptions) {
+    try await pull("\(name):\(tag)", call)
+  }
   return 0
 }
 

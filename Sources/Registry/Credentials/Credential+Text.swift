@@ -5,7 +5,7 @@ extension Credential {
   static let tokenUser = "<token>"
 
   /// A user and the password, or the identity token where the user is `<token>`.
-  init(user: String, secret: String) {
+  public init(user: String, secret: String) {
     self = user == Credential.tokenUser ? .identityToken(secret) : .password(user: user, password: secret)
   }
 
