@@ -47,7 +47,7 @@ public struct ImagePush: Sendable {
   /// Sends `image` to the repository of `reference` and gives it the reference's tag there.
   public func push(_ image: StoredImage, to reference: ImageReference) async throws -> Pushed {
     do {
-      let sources = try await BlockingPool.shared.run { try MountSources(store, registry: reference.registry) }
+      let sources = try await BlockingPool.shared.run { try MountSources(store, registry: reference.registry, forms) }
       for diffID in unique(image.config.diffIDs) { progress(.blob(id: diffID.short, .preparing)) }
       var descriptors = [Digest: Descriptor]()
       try await withThrowingTaskGroup(of: (Digest, Descriptor).self) { group in
@@ -63,6 +63,14 @@ public struct ImagePush: Sendable {
     } catch let failure as Failure {
       throw failure.during("push \(reference.familiar)")
     }
+  }
+
+  /// Sends the built layer `diffID` before its image is there.
+  func sendEarly(_ diffID: Digest, to reference: ImageReference) async throws {
+    let stored = try await BlockingPool.shared.run {
+      Descriptor(mediaType: MediaType.ociLayer, digest: diffID, size: try store.layer(diffID)?.size ?? 0)
+    }
+    _ = try await layer(diffID, stored, to: reference, MountSources())
   }
 
   private func unique(_ digests: [Digest]) -> [Digest] {
@@ -177,11 +185,19 @@ public struct ImagePush: Sendable {
 private struct MountSources: Sendable {
   private var repositories: [Digest: [String]] = [:]
 
-  init(_ store: Store, registry: String) throws {
+  /// None.
+  init() {}
+
+  init(_ store: Store, registry: String, _ forms: LayerForms) throws {
     for image in try store.images() {
       for text in image.repoDigests {
         guard let reference = try? ImageReference(text), reference.registry == registry else { continue }
-        for layer in image.manifest.layers { repositories[layer.digest, default: []].append(reference.repository) }
+        for (diffID, layer) in zip(image.config.diffIDs, image.manifest.layers) {
+          // What was built is there as it was sent, not as it is stored.
+          for digest in Set([layer.digest, try forms.known(diffID, layer)?.descriptor.digest ?? layer.digest]) {
+            repositories[digest, default: []].append(reference.repository)
+          }
+        }
       }
     }
   }

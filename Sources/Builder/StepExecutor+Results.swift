@@ -93,6 +93,7 @@ extension StepExecutor {
   }
 
   private func record(_ step: FinishedStep, _ layer: Digest, _ base: [StackedLayer]) throws {
+    layerMade(step.vertex.id, layer)
     let content = step.keys.content(base: LayerStack.identity(base))
     try store.putStep(
       StepRecord(

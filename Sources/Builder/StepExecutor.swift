@@ -20,13 +20,17 @@ public final class StepExecutor: OpExecutor {
   let packers = TaskLimit(max(1, Machine.processorCount))
   let removal = BackgroundRemoval()
   let nameFiles: SharedNameFiles
+  /// Told of each layer that a step made, when it is in the store.
+  let layerMade: @Sendable (VertexID, Digest) -> Void
   private let remarks = Mutex<Set<String>>([])
 
   /// An executor for the vertices of `plan`; `source` is what failures show an excerpt of.
   public init(
     store: Store, plan: BuildPlan, context: BuildContext, source: DockerfileDocument, reporter: ProgressReporter,
-    resources: ResourceLimits = ResourceLimits()
+    resources: ResourceLimits = ResourceLimits(),
+    layerMade: @escaping @Sendable (VertexID, Digest) -> Void = { _, _ in }
   ) throws {
+    self.layerMade = layerMade
     self.store = store
     self.plan = plan
     self.context = context

@@ -16,7 +16,9 @@ public struct BuildRequest: Sendable {
   public var noCache: Bool
   /// `--pull`: whether base images come from their registries.
   public var pull = PullPolicy.missing
-  /// How those registries are talked to.
+  /// `--push`: whether the result goes to the registries that its names name, and how.
+  public var push: PushOptions?
+  /// How registries are talked to.
   public var registries: RegistryOptions
   /// `linux/amd64`, or nil for this machine's.
   public var platform: String?

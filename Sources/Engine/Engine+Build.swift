@@ -70,8 +70,10 @@ extension Engine {
     }
 
     let context = try await BlockingPool.shared.run { try sources.openContext(store) }
+    let push = try await BlockingPool.shared.run { try BuildPush(request, tags, plan, store, reporter) }
     let executor = try StepExecutor(
-      store: store, plan: plan, context: context, source: sources.document, reporter: reporter)
+      store: store, plan: plan, context: context, source: sources.document, reporter: reporter,
+      layerMade: { push?.layers.layerMade($0, $1) })
     let solver = Solver(executor, parallelism: request.jobs ?? max(2, Machine.processorCount)) { reporter.report($0) }
     let built: Result<StoredImage, any Error>
     do {
@@ -91,11 +93,21 @@ extension Engine {
     await executor.finish()
     // Also of a build that failed: the next one is likely to be of the same files.
     await BlockingPool.shared.run { context.saveIndex() }
-    let written = try built.get()
+    let written = try await pushed(built, push)
     if let path = request.idFile { try HostPath.write(Array(written.id.text.utf8), to: path) }
     let counts = reporter.counts
     return BuildOutcome(
       imageID: written.id, tags: tags.map(\.familiar), executedSteps: counts.executed, cachedSteps: counts.cached)
+  }
+
+  /// The image that was built, after its push where there is one.
+  private func pushed(_ built: Result<StoredImage, any Error>, _ push: BuildPush?) async throws -> StoredImage {
+    guard let push else { return try built.get() }
+    switch built {
+    case .success(let image): try await push.finish(image)
+    case .failure: await push.layers.settle(cancelling: true)
+    }
+    return try built.get()
   }
 
   /// The text form of the build graph: `build --print=graph`. Nothing is executed.
@@ -118,6 +130,9 @@ extension Engine {
 
   /// Refuses what a later release will do, so that nothing is ignored.
   private func checkSupport(_ request: BuildRequest) throws {
+    if request.push != nil, request.tags.isEmpty {
+      throw Failure("build --push", "tag is needed when pushing to registry", hint: "name the image with -t")
+    }
     guard ["default", "host", "none"].contains(request.network) else {
       if request.network == "bridge" { throw Failure.notSupportedYet("build --network bridge") }
       throw Failure("build --network \(request.network)", "invalid network mode", hint: "use default, host or none")

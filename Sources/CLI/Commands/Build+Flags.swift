@@ -1,5 +1,5 @@
 /// The flags of `build`: Docker's, buildx's and buildah's.
-let buildFlags: [Flag] = buildFlagsNow + Flag.registry + buildFlagsWithoutEffect + buildFlagsLater
+let buildFlags: [Flag] = buildFlagsNow + Flag.compression + Flag.registry + buildFlagsWithoutEffect + buildFlagsLater
 
 private let buildFlagsNow: [Flag] = [
   Flag("add-host", .list, "Add a line to /etc/hosts of RUN steps", placeholder: "host:ip"),
@@ -22,6 +22,7 @@ private let buildFlagsNow: [Flag] = [
   Flag(
     "pull", .optional(implied: "true"), "Ask the registry for newer base images",
     choices: ["true", "false", "always", "missing", "never", "newer"], placeholder: "policy"),
+  Flag("push", .bool, "Push the image to the registries that its names name"),
   Flag("quiet", "q", .bool, "Print nothing but the image ID"),
   Flag("rewrite-timestamp", .bool, "Let no file of a new layer be later than --source-date-epoch"),
   Flag(
@@ -46,7 +47,6 @@ private let buildFlagsLater: [Flag] =
   [
     .later("cpu-shares", "c", .int), .later("memory", "m", .string), .later("output", "o", .list),
     .later("volume", "v", .list), .later("debug", "D", .bool),
-    .later("push", .bool, hint: "build with -t, then stave save"),
     .later("squash", .bool), .later("provenance", .optional(implied: "true")),
     .later("sbom", .optional(implied: "true")), .later("call", .string), .later("check", .bool),
   ]
@@ -59,16 +59,16 @@ private let buildFlagsLater: [Flag] =
     ], .list)
   + Flag.later(
     [
-      "arch", "cache-ttl", "cgroup-parent", "cgroupns", "compression-format", "cpuset-cpus",
+      "arch", "cache-ttl", "cgroup-parent", "cgroupns", "cpuset-cpus",
       "cpuset-mems", "cw", "format", "from", "ignorefile", "ipc", "isolation", "logfile", "manifest",
       "memory-swap", "metadata-file", "os", "os-version", "pid", "retry-delay", "runtime", "sbom-output", "shm-size",
       "sign-by", "source-policy-file", "timestamp", "userns", "userns-gid-map",
       "userns-gid-map-group", "userns-uid-map", "userns-uid-map-user", "uts", "variant",
     ], .string)
-  + Flag.later(["compression-level", "cpu-period", "cpu-quota", "retry"], .int)
+  + Flag.later(["cpu-period", "cpu-quota", "retry"], .int)
   + Flag.later(
     [
-      "all-platforms", "compat-volumes", "created-annotation", "disable-compression", "force-compression",
+      "all-platforms", "compat-volumes", "created-annotation", "disable-compression",
       "http-proxy", "identity-label", "inherit-annotations", "inherit-labels", "logsplit", "no-hostname", "no-hosts",
       "omit-history", "save-stages", "squash-all", "stage-labels", "stdin",
     ], .bool)

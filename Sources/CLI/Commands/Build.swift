@@ -71,6 +71,7 @@ private func buildRequest(_ call: Invocation) throws -> BuildRequest {
   default: request.pull = .missing
   }
   request.registries = call.registryOptions
+  if call.bool("push") { request.push = try call.pushOptions() }
   request.platform = call.string("platform")
   request.network = call.string("network") ?? "default"
   request.addHosts = call.list("add-host")

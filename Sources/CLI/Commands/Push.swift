@@ -9,18 +9,10 @@ extension Command {
       path: path, usage: "[OPTIONS] NAME[:TAG]", summary: "Upload an image to a registry",
       flags: [
         Flag("all-tags", "a", .bool, "Push all tags of the repository"),
-        Flag(
-          "compression", .string, "Compress layers (default: as they are; built ones with gzip)",
-          choices: ["gzip", "zstd", "uncompressed"], placeholder: "method"),
-        Flag(
-          "compression-format", .string, "The same, as podman calls it", choices: ["gzip", "zstd", "uncompressed"],
-          placeholder: "method", isHidden: true),
-        Flag("compression-level", .int, "How hard to compress: gzip 0-9, zstd 1-19", placeholder: "level"),
-        Flag("force-compression", .bool, "Compress layers that are compressed already, too"),
         Flag("quiet", "q", .bool, "Print nothing but the image's name"),
         .note("disable-content-trust", .bool, "Accepted for scripts", "content trust is not what Stave signs by"),
         .later("platform", .string),
-      ] + Flag.registry, arity: .exactly(1), argumentKind: .images, action: pushImage)
+      ] + Flag.compression + Flag.registry, arity: .exactly(1), argumentKind: .images, action: pushImage)
   }
 }
 
@@ -37,11 +29,7 @@ private func pushImage(_ call: Invocation) async throws -> Int32 {
       throw Failure("", "An image does not exist locally with the tag: \(reference.familiarRepository)")
     }
   }
-  var push = PushOptions()
-  push.compression = call.string("compression") ?? call.string("compression-format")
-  push.level = call.int("compression-level")
-  push.isForced = call.bool("force-compression")
-  if push.level != nil, push.compression == "uncompressed" { throw call.usage("a level needs gzip or zstd") }
+  let push = try call.pushOptions()
   let isQuiet = call.bool("quiet")
   let console = call.console
   if !isQuiet {
@@ -52,7 +40,7 @@ private func pushImage(_ call: Invocation) async throws -> Int32 {
   }
   for name in names {
     let printer = TransferPrinter(console, to: .output)
-    let outcome = try await interruptible { [push] in
+    let outcome = try await interruptible {
       defer { printer.finish() }
       return try await call.engine.push(name, push, call.registryOptions) { event in
         if !isQuiet { printer.handle(event) }
