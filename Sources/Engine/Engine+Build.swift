@@ -43,11 +43,13 @@ extension Engine {
     }
   }
 
-  /// Ends what the build holds, and collects garbage if the build could have made too much.
+  /// Ends what the build holds, and collects garbage if the build could have made too much. One that was cancelled is
+  /// to end at once.
   private func release(
     _ lease: Lease, _ request: BuildRequest, _ store: Store, _ reporter: ProgressReporter
   ) async {
     lease.release()
+    if Task.isCancelled { return await BlockingPool.shared.run { try? store.countCache() } }
     let limit = request.cacheSize.limit
     guard let removed = await BlockingPool.shared.run({ Engine.limitCache(store, limit) }) else { return }
     reporter.message("removed \(removed.steps) least valuable steps from the build cache, \(removed.freed) bytes")

@@ -18,7 +18,8 @@ extension Store {
   /// be looked at.
   ///
   /// Whether it could be is told by a number in a file, to which every build adds what it made; only where that
-  /// passes the limit is the store read, and the number set right.
+  /// passes the limit is the store read, and the number set right, as by every collection. Where a build was killed
+  /// the number is forgotten.
   public func limitCache(to limit: CacheLimit) throws -> PrunePlan? {
     let added = takeAdded()
     guard added > 0 else { return nil }
@@ -30,7 +31,7 @@ extension Store {
     case .percent(let share): bytes = try HostPath.space(root).total / 100 * Int64(min(max(0, share), 100))
     }
     guard estimate > bytes else { return nil }
-    let plan = try prune { inventory in
+    return try prune { inventory in
       let now = Machine.now()
       let look = PrunePlan(inventory, PrunePlan.Scope(), now: now)
       guard look.cacheBefore > bytes else {
@@ -41,8 +42,13 @@ extension Store {
       }
       return PrunePlan(inventory, PrunePlan.Scope(buildCache: true, keepStorage: bytes / 10 * 9), now: now)
     }
-    try setCacheEstimate(plan.cacheAfter)
-    return plan
+  }
+
+  /// Counts what this process made for the next build's `limitCache`, and looks at nothing: for a build that was
+  /// cancelled.
+  public func countCache() throws {
+    let added = takeAdded()
+    if added > 0 { try growCacheEstimate(by: added) }
   }
 
   /// Adds `bytes` to the upper bound of the build cache's size; returns the sum. Without a number it is unknown: the
@@ -58,9 +64,15 @@ extension Store {
     return overflow ? .max : sum
   }
 
-  private func setCacheEstimate(_ bytes: Int64) throws {
+  /// Sets the number right; under the exclusive gate, so that whoever adds to it before made what was seen.
+  func setCacheEstimate(_ bytes: Int64) throws { try writeCacheEstimate(String(bytes)) }
+
+  /// From now on the size is unknown.
+  func forgetCacheEstimate() throws { try writeCacheEstimate("") }
+
+  private func writeCacheEstimate(_ text: String) throws {
     let lock = try FileLock.acquire(paths.cacheSize, .exclusive)
     defer { lock.release() }
-    try OpenFile(paths.cacheSize, .create).write(Array(String(bytes).utf8))
+    try OpenFile(paths.cacheSize, .create).write(Array(text.utf8))
   }
 }

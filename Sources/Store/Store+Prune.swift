@@ -31,6 +31,8 @@ extension Store {
       if let path = try moveAway(layer: item.digest) { moved.append((index, path)) }
     }
     for item in plan.blobs { try HostPath.removeFile(paths.blob(item.digest)) }
+    // What goes wrong here leaves no number: the next build looks.
+    try? setCacheEstimate(plan.cacheAfter)
     gate.release()
     for (index, path) in moved {
       do {

@@ -48,9 +48,19 @@ public final class Store: Sendable {
       try make(root)
     }
     let store = Store(root: try HostPath.canonical(root))
-    // A killed command may have left a claim as well as its temporary directory.
-    if exists, try !Workspace.clean(store.paths).removed.isEmpty { try store.removeStaleClaims() }
+    if exists { _ = try store.removeLeftovers() }
     return store
+  }
+
+  /// Removes what killed commands left behind; returns what of it can't be removed, below `tmp`, and why.
+  func removeLeftovers() throws -> [(name: String, reason: String)] {
+    let cleaning = try Workspace.clean(paths)
+    if !cleaning.removed.isEmpty {
+      try removeStaleClaims()
+      // It may have made layers that it could not count any more.
+      try? forgetCacheEstimate()
+    }
+    return cleaning.left
   }
 
   private static func make(_ root: String) throws {

@@ -1,4 +1,5 @@
 import Core
+import Linux
 import Testing
 
 @testable import Store
@@ -145,4 +146,33 @@ private struct Chain {
   #expect(try store.steps().count == 1)
   #expect(try store.limitCache(to: .unlimited) == nil)
   #expect(try store.check().isEmpty)
+}
+
+@Test func cacheOfAKilledBuildIsLookedAt() throws {
+  let scratch = try Scratch()
+  _ = try scratch.layer("a", String(repeating: "a", count: 1000))
+  _ = try scratch.store.limitCache(to: .bytes(500_000))
+  #expect(try scratch.store.growCacheEstimate(by: 1) < .max)
+  try HostPath.makeDirectories(scratch.store.root + "/tmp/99-dead")
+  #expect(try scratch.another().growCacheEstimate(by: 1) == .max)
+}
+
+@Test func everyCollectionSetsTheNumberRight() throws {
+  let scratch = try Scratch()
+  _ = try scratch.step("RUN a", scratch.layer("a", String(repeating: "a", count: 100_000)))
+  _ = try scratch.store.limitCache(to: .bytes(500_000))
+  #expect(try scratch.store.growCacheEstimate(by: 0) > 100_000)
+  let plan = try scratch.store.prune(PrunePlan.Scope(buildCache: true))
+  #expect(plan.cacheBefore > 100_000)
+  #expect(try scratch.store.growCacheEstimate(by: 7) == plan.cacheAfter + 7)
+}
+
+@Test func whatACancelledBuildMadeCounts() throws {
+  let scratch = try Scratch()
+  _ = try scratch.store.prune(PrunePlan.Scope())
+  let layer = try scratch.layer("a", "1")
+  try scratch.store.countCache()
+  #expect(try scratch.store.growCacheEstimate(by: 0) == layer.size)
+  // Nobody looked.
+  #expect(try scratch.store.layer(layer.diffID) != nil)
 }
