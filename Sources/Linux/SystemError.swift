@@ -38,6 +38,8 @@ public struct SystemError: Error, Sendable, Equatable, CustomStringConvertible {
     public static let accessDenied = Code(rawValue: EACCES)
     public static let notBlockDevice = Code(rawValue: ENOTBLK)
     public static let noDevice = Code(rawValue: ENXIO)
+    public static let unknownDevice = Code(rawValue: ENODEV)
+    public static let tooManyFiles = Code(rawValue: EMFILE)
     public static let notTerminal = Code(rawValue: ENOTTY)
     public static let busy = Code(rawValue: EBUSY)
     public static let exists = Code(rawValue: EEXIST)
@@ -56,6 +58,7 @@ public struct SystemError: Error, Sendable, Equatable, CustomStringConvertible {
     public static let noData = Code(rawValue: ENODATA)
     public static let notSupported = Code(rawValue: ENOTSUP)
     public static let quota = Code(rawValue: EDQUOT)
+    public static let unclean = Code(rawValue: EUCLEAN)
 
     /// What the last call of this thread into C left in errno.
     public static var last: Code { Code(rawValue: errno) }

@@ -7,7 +7,7 @@ final class OpenLayers: Sendable {
   private struct State {
     var layers: [Digest: IndexLayer] = [:]
     var soundStacks: Set<String> = []
-    var form: LayerForm?
+    var form: LayerFormFinding?
   }
   private let state = Mutex(State())
 
@@ -26,7 +26,7 @@ final class OpenLayers: Sendable {
   func noteSound(_ path: String) { state.withLock { _ = $0.soundStacks.insert(path) } }
 
   /// The form of layers, once known.
-  var form: LayerForm? {
+  var form: LayerFormFinding? {
     get { state.withLock { $0.form } }
     set { state.withLock { $0.form = newValue } }
   }

@@ -13,7 +13,7 @@ import Testing
   init() throws {
     scratch = try Scratch()
     store = scratch.store
-    store.openLayers.form = .file
+    store.openLayers.form = LayerFormFinding(form: .file)
   }
 
   private func path(_ text: String) -> TreePath { TreePath(clamping: text) }
@@ -101,7 +101,7 @@ import Testing
     #expect(try store.check(repair: true).allSatisfy(\.isRepaired))
     #expect(try store.check().isEmpty)
     let again = try scratch.another()
-    again.openLayers.form = .file
+    again.openLayers.form = LayerFormFinding(form: .file)
     #expect(try names(view(again.lowers(of: diffIDs, merged: true))) == ["f0", "f1"])
     #expect(try again.check().isEmpty)
   }
@@ -176,7 +176,7 @@ import Testing
     let diffIDs = (layers + [layers[0]]).map(\.diffID)
     let first = try store.root(of: diffIDs)
     let again = try scratch.another()
-    again.openLayers.form = .file
+    again.openLayers.form = LayerFormFinding(form: .file)
     let second = try again.root(of: diffIDs)
     #expect(first.lowers.count == 1)
     #expect(first.lowers == second.lowers)
@@ -185,7 +185,7 @@ import Testing
       #expect(try shown.entry(path("d"))?.mode == 0o700)
       #expect(try shown.readSmallFile(path("d/f2"))?.count == 2)
     }
-    again.openLayers.form = .loop
+    again.openLayers.form = LayerFormFinding(form: .loop)
     #expect(try again.root(of: diffIDs).lowers != second.lowers)
     #expect(try store.root(of: []).lowers.isEmpty)
   }
@@ -239,6 +239,35 @@ import Testing
     // What holds for another kernel or another privilege is probed again.
     try HostPath.write(Array("loop\nelsewhere\n".utf8), to: "\(store.root)/layer-form")
     #expect(try scratch.another().layerForm() == form)
+  }
+
+  @Test(arguments: [
+    (SystemError.Code.notPermitted, LayerForm.tree, true), (.notBlockDevice, .loop, true),
+    (.tooManyFiles, .loop, false),
+    (.noSpace, .loop, false),
+  ])
+  func onlyTheKernelsOwnRefusalIsKept(file: SystemError.Code, form: LayerForm, isKept: Bool) throws {
+    let store = try scratch.another()
+    let kept = "\(store.root)/layer-form"
+    let works: (String, String) throws -> OpenFile = { _, tar in
+      // A directory that shows what the probe's index does.
+      let folder = try store.makeTemporaryDirectory()
+      try HostPath.write(Array("probe".utf8), to: folder + "/probe")
+      return try Directory(folder).file
+    }
+    let found = try store.keptForm(file: { _, _ in throw SystemError(file, "mount") }, loop: works)
+    #expect(found == LayerFormFinding(form: form, reason: file.text))
+    #expect(try (HostPath.status(kept) != nil) == isKept)
+    let next = try store.keptForm(file: works, loop: works)
+    #expect(next == (isKept ? found : LayerFormFinding(form: .file)))
+  }
+
+  @Test func missingLoopDevicesAreNotKept() throws {
+    let store = try scratch.another()
+    let found = try store.keptForm(
+      file: { _, _ in throw SystemError(.invalid, "mount") }, loop: { _, _ in throw SystemError(.noEntry, "attach") })
+    #expect(found.form == .tree)
+    #expect(try HostPath.status("\(store.root)/layer-form") == nil)
   }
 
   @Test func withoutFileMountsLayersGoThroughLoopDevices() throws {
