@@ -8,7 +8,7 @@ extension Engine {
     try await withStore { store in
       try store.containers().filter { all || $0.state.isRunning }.map { record in
         Engine.summary(
-          record, size: withSize ? try TreeSize.bytes(of: store.containerPath(record.id) + "/upper") : nil)
+          record, size: withSize ? try TreeSize(of: store.containerPath(record.id) + "/upper").content : nil)
       }
     }
   }
@@ -77,27 +77,5 @@ extension ContainerSummary.State {
       case .running(let process, let started): .running(pid: process.pid, since: started)
       case .exited(let code, _, let finished, _): .exited(code: code, at: finished)
       }
-  }
-}
-
-/// The bytes that the files of a host directory hold.
-enum TreeSize {
-  static func bytes(of path: String) throws -> Int64 {
-    guard try HostPath.status(path, follow: false)?.kind == .directory else { return 0 }
-    return try bytes(Directory(path))
-  }
-
-  private static func bytes(_ directory: Directory) throws -> Int64 {
-    var total: Int64 = 0
-    for name in try directory.entries() {
-      guard let status = try? directory.entryStatus(name) else { continue }
-      switch status.kind {
-      // What a running container removes meanwhile has no size.
-      case .directory: total += (try? bytes(directory.directory(TreePath.root.child(name)))) ?? 0
-      case .regular: total += status.size
-      default: break
-      }
-    }
-    return total
   }
 }

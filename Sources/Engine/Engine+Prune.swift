@@ -73,7 +73,7 @@ extension Engine {
       if let until = filters.until, record.created >= until { continue }
       let labels = (record.config["labels"]?.object ?? [:]).compactMapValues(\.string)
       guard filters.labels.matches(labels) else { continue }
-      let size = try TreeSize.bytes(of: store.containerPath(record.id) + "/upper")
+      let size = try TreeSize(of: store.containerPath(record.id) + "/upper").content
       if !dryRun {
         do {
           try store.removeContainer(record.id)

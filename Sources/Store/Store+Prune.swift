@@ -87,26 +87,10 @@ extension Store {
   func size(ofLayer diffID: Digest) throws -> Int64 { try size(ofFilesIn: paths.layer(diffID)) }
 
   private func size(ofFilesIn layer: String) throws -> Int64 {
-    var counted: Set<UInt64> = []
     let tar = try HostPath.status("\(layer)/tar")
-    if let tar { counted.insert(tar.inode) }
-    guard try HostPath.status(layer) != nil else { return 0 }
-    let rest = try allocated(Directory(layer), &counted)
+    var rest = TreeSize(passingOver: tar.map { [$0.inode] } ?? [])
+    try rest.add(layer)
     // With its second name gone the tar was counted by its blocks.
-    return rest + (tar.map { $0.linkCount > 1 ? $0.size : $0.size - $0.allocated } ?? 0)
-  }
-
-  /// Bytes that the files below `directory` take on disk, a file with several names once.
-  func allocated(_ directory: Directory, _ counted: inout Set<UInt64>) throws -> Int64 {
-    var total: Int64 = 0
-    for name in try directory.entries() {
-      let status = try directory.entryStatus(name)
-      if status.linkCount > 1, status.kind != .directory, !counted.insert(status.inode).inserted { continue }
-      total += status.allocated
-      if status.kind == .directory {
-        total += try allocated(directory.directory(TreePath.root.child(name)), &counted)
-      }
-    }
-    return total
+    return rest.allocated + (tar.map { $0.linkCount > 1 ? $0.size : $0.size - $0.allocated } ?? 0)
   }
 }

@@ -12,16 +12,12 @@ extension Store {
     usage.images = images(inventory, sizes)
     let containers = try self.containers()
     for container in containers {
-      var counted: Set<UInt64> = []
-      let size = (try? allocated(Directory(paths.container(container.id)), &counted)) ?? 0
+      let size = try TreeSize(of: paths.container(container.id)).allocated
       usage.containers.append(StoreUsage.Container(record: container, size: size))
     }
-    var counted: Set<UInt64> = []
     usage.volumes = try Directory(paths.volumes).entries().map { name in
-      let size =
-        try Directory(paths.volumes).entryStatus(name).kind == .directory
-        ? allocated(Directory("\(paths.volumes)/\(String(decoding: name, as: UTF8.self))"), &counted) : 0
-      return StoreUsage.Volume(name: String(decoding: name, as: UTF8.self), size: size)
+      let name = String(decoding: name, as: UTF8.self)
+      return StoreUsage.Volume(name: name, size: try TreeSize(of: "\(paths.volumes)/\(name)").allocated)
     }
 
     let used = Set(inventory.usedImages)
@@ -37,7 +33,7 @@ extension Store {
       if !kept.contains(digest) { usage.reclaimableImageBytes += size }
     }
     // Merged indexes serve images and containers, and are made again when they are needed.
-    if try HostPath.status(paths.stacks) != nil { usage.imageBytes += try allocated(Directory(paths.stacks), &counted) }
+    usage.imageBytes += try TreeSize(of: paths.stacks).allocated
     addCache(inventory, sizes, inImages: all, &usage)
     return usage
   }
