@@ -5,23 +5,22 @@ internal import Linux
 extension Store {
   /// Reads everything and tells what is wrong, sorted by kind. With `repair` what can be made again is made again, and
   /// what is damaged removed, so that it can be loaded or built again; throws where another command holds a lease.
-  /// Without `repair`, what a running command is just making is passed over.
+  /// What a running command is just making, and what was taken away since it was found, is passed over; what a running
+  /// container uses is told and stays.
   public func check(repair: Bool = false) throws -> [StoreProblem] {
-    let gate = repair ? try self.gate(.exclusive) : nil
-    defer { gate?.release() }
     let oldestLease = try PresenceLock.oldest(paths.lease)
     if repair, oldestLease != nil {
       throw Failure(
-        "repair store \(root)", "another stave command is building, loading or running",
+        "repair store \(root)", "another stave command is building or loading",
         hint: "try again when it has finished")
     }
     // As every command does first; processes of a killed one may have ended since.
-    var problems = try Workspace.clean(paths).left.map { name, reason in
+    var problems = try removeLeftovers().map { name, reason in
       StoreProblem("tmp/\(name)", "a killed command left it behind, and it can't be removed: \(reason)")
     }
     problems += try checkRoot(repair)
     problems += try checkIndex(repair)
-    problems += try checkBlobs(repair, oldestLease)
+    problems += try checkBlobs(repair)
     problems += try checkLayers(repair, oldestLease)
     problems += try checkIndexes(repair)
     problems += try checkImages(repair)
@@ -29,6 +28,37 @@ extension Store {
     problems += try checkContainers(repair)
     problems += try checkLists(repair)
     return problems
+  }
+
+  /// The problem of `object` that `fault` finds, nil if it finds none; with `repair` what `mend` then mends, unless a
+  /// running container has the layer `layer` below it.
+  ///
+  /// The first look is taken beside running commands, since it may read gigabytes. What it finds is looked at again
+  /// while nothing is collected, or with `repair` while nobody uses the store.
+  func examine(
+    _ object: String, _ repair: Bool, layer: Digest? = nil, fault: () throws -> String?, mend: () throws -> Void
+  ) throws -> StoreProblem? {
+    if try fault() == nil { return nil }
+    guard repair else { return try sharing(fault).map { StoreProblem(object, $0) } }
+    let gate = try gate(.exclusive)
+    defer { gate.release() }
+    guard let reason = try fault() else { return nil }
+    if try PresenceLock.oldest(paths.lease) != nil {
+      return StoreProblem(object, "\(reason); another command that may use it has begun")
+    }
+    if let layer, let user = try runningUser(of: layer) {
+      return StoreProblem(object, "\(reason); the running container \(user) uses it")
+    }
+    try mend()
+    return StoreProblem(object, reason, isRepaired: true)
+  }
+
+  /// The name of a running container whose image has the layer, or can't say whether; nil if there is none.
+  private func runningUser(of diffID: Digest) throws -> String? {
+    try containers().first { container in
+      guard container.state.isRunning, let image = container.image else { return false }
+      return try Store.unlessDamaged { try imageConfig(image).diffIDs.contains(diffID) } ?? true
+    }?.name
   }
 
   /// What stands in the store's directory and is none of its own.
@@ -39,103 +69,90 @@ extension Store {
         "blobs", "layers", "stacks", "steps", "containers", "volumes", "tmp", "sandbox", "index.json", "oci-layout",
         "lease", "cache-size", "contexts", "index.pending", "layer-form", "partial", "lists",
       ])
-    var problems: [StoreProblem] = []
-    for name in try Directory(root).entries().map({ String(decoding: $0, as: UTF8.self) })
-    where !known.contains(name) && name.hasSuffix(".tmp") {
-      if repair { try HostPath.removeTree("\(root)/\(name)") }
-      problems.append(StoreProblem(name, "a killed command left it behind", isRepaired: repair))
+    return try Directory(root).entries().map({ String(decoding: $0, as: UTF8.self) })
+      .filter { !known.contains($0) && $0.hasSuffix(".tmp") }
+      .compactMap { try checkStray("\(root)/\($0)", $0, "a killed command left it behind", repair) }
+  }
+
+  /// Something at `path` that no store has.
+  func checkStray(_ path: String, _ name: String, _ reason: String, _ repair: Bool) throws -> StoreProblem? {
+    try examine(name, repair) {
+      try HostPath.status(path, follow: false) == nil ? nil : reason
+    } mend: {
+      try HostPath.removeTree(path)
     }
-    return problems
   }
 
   private func checkIndex(_ repair: Bool) throws -> [StoreProblem] {
-    // Under one gate with who writes both: else the one may be read before and the other after a change.
-    let truth = try database().rows()
-    if let rows = try? readRows(), rows == truth { return [] }
-    if !repair, let rows = try? readRows(), rows == (try database().rows()) { return [] }
+    // Twice: who reads the one before a change and the other after it sees two things.
+    func isTrue() throws -> Bool { try Store.unlessDamaged { try readRows() } == database().rows() }
+    if try isTrue() || isTrue() { return [] }
     if repair { try database().change(self) { $0.rewriteIndex() } }
     return [StoreProblem("index.json", "it does not say what the database says", isRepaired: repair)]
   }
 
-  private func checkBlobs(_ repair: Bool, _ oldestLease: Timestamp?) throws -> [StoreProblem] {
-    var problems: [StoreProblem] = []
-    for name in try Directory(paths.blobs).entries().map({ String(decoding: $0, as: UTF8.self) }) {
+  private func checkBlobs(_ repair: Bool) throws -> [StoreProblem] {
+    try Directory(paths.blobs).entries().map({ String(decoding: $0, as: UTF8.self) }).compactMap { name in
       let path = "\(paths.blobs)/\(name)"
       guard let digest = try? Digest("sha256:\(name)") else {
-        if repair { try HostPath.removeTree(path) }
-        problems.append(StoreProblem("blobs/sha256/\(name)", "it is no digest", isRepaired: repair))
-        continue
+        return try checkStray(path, "blobs/sha256/\(name)", "it is no digest", repair)
       }
-      // A collection may have taken it since the names were read.
-      guard let found = try Store.hash(path), found != digest else { continue }
-      if repair {
+      return try examine("blob \(digest)", repair, layer: digest) {
+        try Store.hash(path).flatMap { $0 == digest ? nil : "the content is damaged" }
+      } mend: {
         // What was made of the tar came from it when it was whole, but nothing proves it any more.
         if try layer(digest) != nil { try removeLayer(digest) } else { try remove(blob: digest) }
       }
-      problems.append(StoreProblem("blob \(digest)", "the content is damaged", isRepaired: repair))
     }
-    return problems
   }
 
   private func checkImages(_ repair: Bool) throws -> [StoreProblem] {
-    var problems: [StoreProblem] = []
-    for row in try readRows() {
-      guard let reason = try fault(row) else { continue }
-      if !repair, try !readRows().contains(row) { continue }
-      if repair { try database().change(self) { try $0.remove(row.id) } }
+    try readRows().compactMap { row in
       let name = row.tags.first.flatMap { try? ImageReference($0) }?.familiar ?? row.id.text
-      problems.append(
-        StoreProblem("image \(name)", "\(reason): build, load or import it again", isRepaired: repair))
+      return try examine("image \(name)", repair) {
+        guard let reason = try fault(row), try readRows().contains(row) else { return nil }
+        return "\(reason): build, load or import it again"
+      } mend: {
+        try database().change(self) { try $0.remove(row.id) }
+      }
     }
-    return problems
   }
 
   private func fault(_ row: StateDatabase.Row) throws -> String? {
-    guard let image = try? image(row) else { return "its config or manifest is missing or damaged" }
+    guard let image = try Store.unlessDamaged({ try image(row) }) else {
+      return "its config or manifest is missing or damaged"
+    }
     for diffID in image.config.diffIDs where try layer(diffID) == nil { return "its layer \(diffID) is missing" }
     for layer in image.manifest.layers where try !hasBlob(layer.digest) { return "its blob \(layer.digest) is missing" }
     return nil
   }
 
   private func checkSteps(_ repair: Bool, _ oldestLease: Timestamp?) throws -> [StoreProblem] {
-    var problems: [StoreProblem] = []
-    for name in try Directory(paths.steps).entries().map({ String(decoding: $0, as: UTF8.self) }) {
+    try Directory(paths.steps).entries().map({ String(decoding: $0, as: UTF8.self) }).compactMap { name in
       let path = "\(paths.steps)/\(name)"
       guard let key = try? Digest("sha256:" + name.prefix { $0 != "." }) else {
-        if repair { try HostPath.removeTree(path) }
-        problems.append(StoreProblem("steps/\(name)", "it belongs to no step", isRepaired: repair))
-        continue
+        return try checkStray(path, "steps/\(name)", "it belongs to no step", repair)
       }
-      guard name.hasSuffix(".json"), !name.hasSuffix(".preimage.json"),
-        let status = try HostPath.status(path), oldestLease.map({ status.mtime < $0 }) ?? true
-      else { continue }
-      let reason: String
-      if let record = try stepRecord(key) {
-        if try hasLayers(of: record) { continue }
-        reason = "its layer is missing"
-      } else {
-        reason = "its record is damaged"
+      guard name.hasSuffix(".json"), !name.hasSuffix(".preimage.json") else { return nil }
+      return try examine("step \(key)", repair) {
+        guard let status = try HostPath.status(path), oldestLease.map({ status.mtime < $0 }) ?? true else { return nil }
+        guard let record = try stepRecord(key) else { return "its record is damaged" }
+        return try hasLayers(of: record) ? nil : "its layer is missing"
+      } mend: {
+        try removeStep(key)
       }
-      // A collection may have taken both meanwhile.
-      if !repair, try HostPath.status(path) == nil { continue }
-      if repair { try removeStep(key) }
-      problems.append(StoreProblem("step \(key)", reason, isRepaired: repair))
     }
-    return problems
   }
 
   private func checkContainers(_ repair: Bool) throws -> [StoreProblem] {
-    var problems: [StoreProblem] = []
-    for id in try containerIDs() {
-      do {
-        _ = try container(id: id)
-      } catch is Failure {
-        guard try HostPath.status(paths.container(id)) != nil else { continue }
-        if repair { try removeContainer(id) }
-        problems.append(StoreProblem("container \(id.prefix(12))", "its record is damaged", isRepaired: repair))
+    try containerIDs().compactMap { id in
+      try examine("container \(id.prefix(12))", repair) {
+        if try Store.unlessDamaged({ try container(id: id) }) != nil { return nil }
+        return try HostPath.status(paths.container(id)) == nil ? nil : "its record is damaged"
+      } mend: {
+        try removeContainer(id)
       }
     }
-    return problems
   }
 
   /// The digest of the file, nil if it is not there.

@@ -6,40 +6,35 @@ extension Store {
   /// Reads every index and compares it with its checksum and its tars. With `repair` what is damaged is removed: it is made
   /// again on use.
   func checkIndexes(_ repair: Bool) throws -> [StoreProblem] {
-    var problems: [StoreProblem] = []
-    for diffID in try layerIDs() {
+    let problems = try layerIDs().compactMap { diffID in
       let path = paths.layerIndex(diffID)
-      guard try HostPath.status(path) != nil, let reason = indexFault(path, tars: [paths.tar(diffID)]) else { continue }
-      // A collection may have taken it meanwhile.
-      if !repair, try HostPath.status(path) == nil { continue }
-      if repair {
+      return try examine("index of layer \(diffID)", repair) {
+        try indexFault(path, tars: [paths.tar(diffID)])
+      } mend: {
         try HostPath.removeFile(path)
         openLayers.drop(diffID)
       }
-      problems.append(StoreProblem("index of layer \(diffID)", reason, isRepaired: repair))
     }
     return try problems + checkStacks(repair)
   }
 
   private func checkStacks(_ repair: Bool) throws -> [StoreProblem] {
-    var problems: [StoreProblem] = []
     guard try HostPath.status(paths.stacks) != nil else { return [] }
-    for name in try Directory(paths.stacks).entries().map({ String(decoding: $0, as: UTF8.self) }) {
+    return try Directory(paths.stacks).entries().map({ String(decoding: $0, as: UTF8.self) }).compactMap { name in
       let folder = "\(paths.stacks)/\(name)"
-      // One that was never finished names nothing, and is finished on use.
-      guard try HostPath.status("\(folder)/index") != nil else { continue }
-      let lines = try? HostPath.read("\(folder)/layers", limit: 1 << 20).split(separator: UInt8(ascii: "\n"))
-      let diffIDs = (lines ?? []).compactMap { try? Digest("sha256:" + String(decoding: $0, as: UTF8.self)) }
-      guard let reason = indexFault("\(folder)/index", tars: diffIDs.reversed().map { paths.tar($0) }) else { continue }
-      if !repair, try HostPath.status("\(folder)/index") == nil { continue }
-      if repair { try HostPath.removeTree(folder) }
-      problems.append(StoreProblem("merged index \(name.prefix(12))", reason, isRepaired: repair))
+      return try examine("merged index \(name.prefix(12))", repair) {
+        let lines = try readIfThere("\(folder)/layers")?.split(separator: UInt8(ascii: "\n"))
+        let diffIDs = (lines ?? []).compactMap { try? Digest("sha256:" + String(decoding: $0, as: UTF8.self)) }
+        return try indexFault("\(folder)/index", tars: diffIDs.reversed().map { paths.tar($0) })
+      } mend: {
+        try HostPath.removeTree(folder)
+      }
     }
-    return problems
   }
 
-  /// What is wrong with the index at `path`, nil if nothing.
-  private func indexFault(_ path: String, tars: [String]) -> String? {
+  /// What is wrong with the index at `path`, nil if nothing. One that is not there, or was never finished, is made on use.
+  private func indexFault(_ path: String, tars: [String]) throws -> String? {
+    if try HostPath.status(path) == nil { return nil }
     do {
       let index = try LayerIndex(path: path)
       try index.verify()

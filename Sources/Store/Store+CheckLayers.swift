@@ -6,48 +6,38 @@ extension Store {
   /// Whether each layer's tar is the blob of that name, can be read to its end, and is what its tree was made of. A
   /// tree that is not is removed by a repair, and made again when it is needed.
   func checkLayers(_ repair: Bool, _ oldestLease: Timestamp?) throws -> [StoreProblem] {
-    var problems: [StoreProblem] = []
-    for name in try Directory(paths.layers).entries().map({ String(decoding: $0, as: UTF8.self) }) {
+    try Directory(paths.layers).entries().map({ String(decoding: $0, as: UTF8.self) }).compactMap { name in
       guard let diffID = try? Digest("sha256:\(name)") else {
-        if repair { try HostPath.removeTree("\(paths.layers)/\(name)") }
-        problems.append(StoreProblem("layers/\(name)", "it is no digest", isRepaired: repair))
-        continue
+        return try checkStray("\(paths.layers)/\(name)", "layers/\(name)", "it is no digest", repair)
       }
       let status = try HostPath.status(paths.layer(diffID))
       // One that is just being made, or was removed meanwhile.
-      guard let status, oldestLease.map({ status.mtime < $0 }) ?? true else { continue }
-      if let problem = try checkTar(diffID, repair) {
-        problems.append(problem)
-      } else if let reason = try faultOfTree(diffID) {
-        if repair { try HostPath.removeTree(paths.tree(diffID)) }
-        problems.append(StoreProblem("tree of layer \(diffID)", reason, isRepaired: repair))
+      guard let status, oldestLease.map({ status.mtime < $0 }) ?? true else { return nil }
+      if let problem = try checkTar(diffID, repair) { return problem }
+      return try examine("tree of layer \(diffID)", repair, layer: diffID) {
+        try faultOfTree(diffID)
+      } mend: {
+        try HostPath.removeTree(paths.tree(diffID))
       }
     }
-    return problems
   }
 
   private func checkTar(_ diffID: Digest, _ repair: Bool) throws -> StoreProblem? {
-    let tar = try HostPath.status(paths.tar(diffID))
-    let blob = try HostPath.status(paths.blob(diffID))
-    let reason: String
-    if tar == nil {
-      reason = "it has no tar"
-    } else if blob == nil || tar?.inode != blob?.inode {
-      reason = "its tar is not the blob of that name"
-    } else {
-      return nil
+    try examine("layer \(diffID)", repair, layer: diffID) {
+      let tar = try HostPath.status(paths.tar(diffID))
+      let blob = try HostPath.status(paths.blob(diffID))
+      if try HostPath.status(paths.layer(diffID)) == nil { return nil }
+      if tar == nil { return "it has no tar" }
+      return blob?.inode == tar?.inode ? nil : "its tar is not the blob of that name"
+    } mend: {
+      if try hasBlob(diffID) {
+        _ = try linkLayer(diffID)
+      } else if try Store.hash(paths.tar(diffID)) == diffID {
+        try HostPath.link(paths.tar(diffID), to: paths.blob(diffID))
+      } else {
+        try removeLayer(diffID)
+      }
     }
-    guard repair else {
-      return try HostPath.status(paths.layer(diffID)) == nil ? nil : StoreProblem("layer \(diffID)", reason)
-    }
-    if blob != nil {
-      _ = try linkLayer(diffID)
-    } else if tar != nil, try Store.hash(paths.tar(diffID)) == diffID {
-      try HostPath.link(paths.tar(diffID), to: paths.blob(diffID))
-    } else {
-      try removeLayer(diffID)
-    }
-    return StoreProblem("layer \(diffID)", reason, isRepaired: true)
   }
 
   /// What the layer's tree lacks of its tar, or nil: the kind of every entry, the size and mode of files, the targets of

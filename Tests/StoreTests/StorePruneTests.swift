@@ -144,3 +144,43 @@ import Testing
   #expect(try store.check(repair: true).map(\.object) == ["index.json"])
   #expect(try store.resolve("good").repoTags.count == 1)
 }
+
+@Test func repairOfASoundStoreWaitsForNobody() throws {
+  let scratch = try Scratch()
+  try scratch.image([scratch.layer("a", "1")], ["a"])
+  // One who looks something up right now.
+  let gate = try scratch.store.gate(.shared)
+  defer { gate.release() }
+  #expect(try scratch.store.check(repair: true).isEmpty)
+}
+
+@Test func repairLeavesWhatARunningContainerUses() throws {
+  let scratch = try Scratch()
+  let store = scratch.store
+  let used = try scratch.layer("a", "1")
+  let other = try scratch.layer("b", "2")
+  let image = try scratch.image([used], ["a"])
+  let record = try scratch.container("one", image.id)
+  let process = try #require(ProcessIdentity(pid: Machine.processID))
+  try store.setState(record.id, .running(process: process, started: Timestamp(seconds: 5)))
+  for layer in [used, other] { try scratch.damage(layer.diffID) }
+  let found = try store.check(repair: true).filter { $0.object.hasPrefix("blob") }
+  #expect(
+    Set(found.map(\.description)) == [
+      "blob \(used.diffID): the content is damaged; the running container one uses it",
+      "blob \(other.diffID): the content is damaged (repaired)",
+    ])
+  #expect(try store.layer(used.diffID) != nil)
+  try store.setState(record.id, .created)
+  #expect(try store.check(repair: true).contains { $0.object == "blob \(used.diffID)" && $0.isRepaired })
+  #expect(try store.layer(used.diffID) == nil)
+}
+
+@Test func repairWaitsForOtherCommands() throws {
+  let scratch = try Scratch()
+  let lease = try scratch.another().lease()
+  #expect(
+    message { _ = try scratch.store.check(repair: true) }.contains("another stave command is building or loading"))
+  lease.release()
+  #expect(try scratch.store.check(repair: true).isEmpty)
+}
