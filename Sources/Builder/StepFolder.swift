@@ -55,12 +55,12 @@ final class StepFolder: Sendable {
   /// The upper's path for a sandbox that is about to be started.
   func use() -> Use { Use(self) }
 
-  /// Lets `body` move the upper away from the path that it is given to the one that it returns; false if a sandbox is
-  /// being started on it now. Blocks.
-  func move(_ body: (String) throws -> String) throws -> Bool {
+  /// Lets `body` move the upper away from the path that it is given to the one that it returns, nil if it left it
+  /// there; false if a sandbox is being started on it now. Blocks.
+  func move(_ body: (String) throws -> String?) throws -> Bool {
     try place.withLock { place in
       if place.users > 0 { return false }
-      place.path = try body(place.path)
+      if let path = try body(place.path) { place.path = path }
       return true
     }
   }

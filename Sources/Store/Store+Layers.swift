@@ -103,14 +103,15 @@ extension Store {
 
   /// Makes `directory`, which has the layer's content in the form of `treePath`, its tree by renaming; it must be on
   /// the store's file system. Where the layer has a tree already, `directory` stays as it is: someone may look at it.
-  /// Returns the tree's path.
+  /// Returns the path that `directory` has now, or nil if it stayed.
   @discardableResult
-  public func adoptTree(_ diffID: Digest, from directory: String) throws -> String {
+  public func adoptTree(_ diffID: Digest, from directory: String) throws -> String? {
     guard try layer(diffID) != nil else { throw noLayer(diffID) }
     let tree = paths.tree(diffID)
     let lock = try FileLock.acquire("\(paths.layer(diffID))/lock", .exclusive)
     defer { lock.release() }
-    if try HostPath.status(tree, follow: false) == nil { try HostPath.rename(directory, to: tree) }
+    if try HostPath.status(tree, follow: false) != nil { return nil }
+    try HostPath.rename(directory, to: tree)
     return tree
   }
 
