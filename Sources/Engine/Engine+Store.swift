@@ -9,9 +9,7 @@ extension Engine {
     FileLimit.raise()
     return try await BlockingPool.shared.run {
       do {
-        let store = try Store.open(root: root, create: true)
-        store.leaveDatabaseOpen()
-        return store
+        return try Store.open(root: root, create: true)
       } catch let error as SystemError where error.code == .accessDenied || error.code == .notPermitted {
         throw Failure(
           "open store \(root)", error.code.text, hint: "run as root, or name a store of your own with --root")

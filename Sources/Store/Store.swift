@@ -15,7 +15,6 @@ public final class Store: Sendable {
   private struct Lazy {
     var workspace: Workspace?
     var database: StateDatabase?
-    var leavesDatabaseOpen = false
     /// When the newest lease of this process began.
     var leaseBegin: Timestamp?
     /// What `index.json` said when it was read last.
@@ -129,14 +128,9 @@ public final class Store: Sendable {
       if let database = lazy.database { return database }
       let database = try StateDatabase(paths: paths)
       lazy.database = database
-      if lazy.leavesDatabaseOpen { _ = Unmanaged.passRetained(database) }
       return database
     }
   }
-
-  /// For a process that ends soon after the store goes: the database, if it is opened, is not closed. SQLite's log keeps
-  /// what was committed as it keeps it when a process is killed; closing writes it back, and waits for the disk twice.
-  public func leaveDatabaseOpen() { lazy.withLock { $0.leavesDatabaseOpen = true } }
 
   /// Writes a small file whole or not at all. Without `durable` a power cut, not a kill, may lose it.
   func replace(_ path: String, with bytes: [UInt8], durable: Bool) throws {
