@@ -12,7 +12,7 @@ extension Store {
   /// The layers of a stack (`diffIDs` lowest first) to look into, topmost first.
   public func layerViews(of diffIDs: [Digest]) throws -> [any LayerView] {
     var out: [any LayerView] = []
-    for place in try distinct(diffIDs) {
+    for place in distinct(diffIDs) {
       let layer = try layerView(diffIDs[place], lowers: Array(diffIDs[..<place]))
       out.append(layer)
       if let index = layer as? IndexLayer, index.hidesAllBelow { break }
@@ -24,7 +24,7 @@ extension Store {
   /// of them. Where layers are mounted from indexes the whole stack has one, made on the first call.
   public func root(of diffIDs: [Digest]) throws -> (lowers: [ProcessSpec.LowerLayer], view: MergedTree) {
     let form = try layerForm()
-    if form != .tree, diffIDs.count > 1, let (index, layer) = try knownStack(distinct(diffIDs).map { diffIDs[$0] }) {
+    if form != .tree, diffIDs.count > 1, let (index, layer) = try knownStack(distinctLayers(diffIDs)) {
       return ([.erofs(index: index, devices: layer.tarPaths, loop: form == .loop)], MergedTree([layer]))
     }
     return (try lowers(of: diffIDs, merged: true), try view(of: diffIDs))
@@ -43,13 +43,17 @@ extension Store {
     if form == .tree { return try trees(of: diffIDs).map { .tree($0) } }
     let layers = try lowerLayers(diffIDs)
     var out: [ProcessSpec.LowerLayer] = []
-    for group in Store.groups(layers, isWhole: merged || Store.needMerging(layers), isBottom: isBottom) {
+    let groups = Store.groups(layers, isWhole: merged || Store.needMerging(layers), isBottom: isBottom)
+    for group in groups {
       switch group {
       case .tree(let path): out.append(.tree(path))
       case .indexes(let members, let isBottom):
         let devices = members.reversed().map { paths.tar($0.diffID) }
         let index =
-          members.count == 1 ? paths.layerIndex(members[0].diffID) : try stackIndex(members, isBottom: isBottom)
+          members.count == 1
+          ? paths.layerIndex(members[0].diffID)
+          : try stackIndex(
+            members, of: groups.count == 1 ? distinctLayers(diffIDs) : members.map(\.diffID), isBottom: isBottom)
         out.append(.erofs(index: index, devices: devices, loop: form == .loop))
       }
     }
@@ -59,7 +63,7 @@ extension Store {
   /// The layers of a stack, topmost first, down to one that hides all below it.
   private func lowerLayers(_ diffIDs: [Digest]) throws -> [Lower] {
     var out: [Lower] = []
-    let places = try distinct(diffIDs)
+    let places = distinct(diffIDs)
     let indexes = try places.map { try indexLayer(diffIDs[$0]) }
     let isMixed = indexes.contains { $0 == nil }
     for (place, index) in zip(places, indexes) {
@@ -126,10 +130,13 @@ extension Store {
 
   /// The places of a stack's layers, topmost first, each layer once: all that the lower one of two equal layers shows, the
   /// upper one shows too.
-  private func distinct(_ diffIDs: [Digest]) throws -> [Int] {
+  private func distinct(_ diffIDs: [Digest]) -> [Int] {
     var seen: Set<Digest> = []
     return diffIDs.indices.reversed().filter { seen.insert(diffIDs[$0]).inserted }
   }
+
+  /// The layers at those places: what names a whole stack.
+  private func distinctLayers(_ diffIDs: [Digest]) -> [Digest] { distinct(diffIDs).map { diffIDs[$0] } }
 }
 
 /// A layer with its open index.

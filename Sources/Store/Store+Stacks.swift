@@ -4,20 +4,21 @@ internal import Linux
 
 /// Merged indexes: `stacks/<identity>/index` is one index of several layers, `layers` beside it names them.
 extension Store {
-  /// The path of the merged index of `layers`, topmost first; it is made where it is missing or damaged.
-  func stackIndex(_ layers: [IndexedLayer], isBottom: Bool) throws -> String {
+  /// The path of the merged index of `layers`, topmost first; it is made where it is missing or damaged. `stack` names
+  /// it: the members, and those that they hide.
+  func stackIndex(_ layers: [IndexedLayer], of stack: [Digest], isBottom: Bool) throws -> String {
     let diffIDs = layers.map(\.diffID)
-    let identity = Store.identity(diffIDs, isBottom: isBottom)
+    let identity = Store.identity(stack, isBottom: isBottom)
     let path = paths.stackIndex(identity)
     if openLayers.isSound(path) { return path }
-    if let index = try soundIndex(path), index.devices.count == layers.count {
+    if try soundStack(path, diffIDs)?.tarPaths.count == layers.count {
       openLayers.noteSound(path)
       return path
     }
     try HostPath.makeDirectories(paths.stack(identity), mode: 0o700)
     let lock = try FileLock.acquire("\(paths.stack(identity))/lock", .exclusive)
     defer { lock.release() }
-    if try soundIndex(path) == nil {
+    if try soundStack(path, diffIDs)?.tarPaths.count != layers.count {
       // First who they are, so that no merged index outlives its layers.
       try replace(
         paths.stackLayers(identity), with: Array(diffIDs.map { "\($0.encoded)\n" }.joined().utf8), durable: false)
@@ -28,12 +29,18 @@ extension Store {
     return path
   }
 
-  /// The sound index of the whole stack `diffIDs`, topmost first, with its path, if it was made before.
+  /// The sound index of the whole stack `diffIDs`, topmost first, each layer once, with its path, if it was made before.
   func knownStack(_ diffIDs: [Digest]) throws -> (path: String, layer: IndexLayer)? {
     let path = paths.stackIndex(Store.identity(diffIDs, isBottom: true))
+    return try soundStack(path, diffIDs).map { (path, $0) }
+  }
+
+  /// The merged index at `path` of the stack `diffIDs`, topmost first, down to a layer that hides all below it; nil if
+  /// there is none or one that is damaged or does not fit.
+  private func soundStack(_ path: String, _ diffIDs: [Digest]) throws -> IndexLayer? {
     guard let index = try soundIndex(path) else { return nil }
-    guard let layer = try? IndexLayer(index, tars: diffIDs.reversed().map { paths.tar($0) }) else { return nil }
-    return (path, layer)
+    let tars = diffIDs.prefix(index.devices.count).reversed().map { paths.tar($0) }
+    return try Store.unlessDamaged { try IndexLayer(index, tars: tars) }
   }
 
   /// Removes the merged indexes that have one of `diffIDs` in them, and those without a list of layers that were begun

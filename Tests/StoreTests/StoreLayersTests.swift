@@ -219,6 +219,25 @@ import Testing
     #expect(try names(view(store.lowers(of: [low.diffID, high.diffID], merged: true))) == ["new"])
   }
 
+  @Test func rootOfAStackThatHidesLayersIsFoundAgain() throws {
+    let hidden = try scratch.layer("old", "x")
+    let hiding = try layer([
+      TarEntry(path: path(".wh..wh..opq"), kind: .regular, mode: 0),
+      TarEntry(path: path("new"), kind: .regular, mode: 0o644),
+    ])
+    let top = try scratch.layer("top", "x")
+    let diffIDs = [hidden, hiding, top].map(\.diffID)
+    store.openLayers.form = LayerFormFinding(form: .file)
+    let first = try store.root(of: diffIDs)
+    #expect(try names(first.view) == ["new", "top"])
+    let again = try scratch.another()
+    again.openLayers.form = LayerFormFinding(form: .file)
+    #expect(try again.root(of: diffIDs).lowers == first.lowers)
+    // At once, without a look at the layers.
+    for diffID in diffIDs { #expect(again.openLayers.layer(diffID) == nil) }
+    #expect(try again.check().isEmpty)
+  }
+
   @Test func mergedIndexesGoWithTheirLayers() throws {
     let layers = try (0..<3).map { try scratch.layer("f\($0)", "x") }
     _ = try store.lowers(of: [layers[0].diffID, layers[1].diffID], merged: true)
