@@ -2,6 +2,15 @@
 ///
 /// It is reported once, at the door (CLI, API). `hint` names an action, or is nil.
 public struct Failure: Error, Sendable, Equatable, CustomStringConvertible {
+  /// What a caller may want to tell apart without reading the text.
+  public enum Kind: Sendable {
+    case other
+    /// There is no image or container of the name that the user gave.
+    case notFound
+    /// A disk has no room, or a quota is used up.
+    case noSpace
+  }
+
   /// The verb and its object as the user wrote it, `open ./Dockerfile`. May be empty.
   public var action: String
   /// Why it failed, `no such file or directory`.
@@ -12,15 +21,18 @@ public struct Failure: Error, Sendable, Equatable, CustomStringConvertible {
   public var exitCode: Int32
   /// Places in the user's files that explain the failure, most important first.
   public var diagnostics: [Diagnostic]
+  public var kind: Kind
 
   public init(
-    _ action: String, _ reason: String, hint: String? = nil, exitCode: Int32 = 1, diagnostics: [Diagnostic] = []
+    _ action: String, _ reason: String, hint: String? = nil, exitCode: Int32 = 1, diagnostics: [Diagnostic] = [],
+    kind: Kind = .other
   ) {
     self.action = action
     self.reason = reason
     self.hint = hint
     self.exitCode = exitCode
     self.diagnostics = diagnostics
+    self.kind = kind
   }
 
   /// A feature that Stave knows and does not have yet; `feature` names it as the user wrote it.

@@ -71,7 +71,9 @@ public struct SystemError: Error, Sendable, Equatable, CustomStringConvertible {
   }
 
   /// The same as a failure for people.
-  public var failure: Failure { Failure(action, code.text) }
+  public var failure: Failure {
+    Failure(action, code.text, kind: [.noSpace, .quota].contains(code) ? .noSpace : .other)
+  }
 }
 
 /// Calls `body` again while it is interrupted by a signal; throws the error of a negative result.

@@ -33,7 +33,9 @@ public final class SandboxLauncher: ProcessLauncher {
     do {
       return try start(withInheritedLimit(spec), stdio)
     } catch let error as SystemError {
-      throw Failure(error.action, error.code.text, exitCode: 125)
+      var failure = error.failure
+      failure.exitCode = 125
+      throw failure
     } catch var failure as Failure where failure.exitCode == 1 {
       failure.exitCode = 125
       throw failure

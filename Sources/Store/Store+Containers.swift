@@ -45,7 +45,7 @@ extension Store {
     let found = text.isEmpty ? [] : ids.filter { $0.hasPrefix(text) }
     guard let first = found.first else {
       let names = (try? containers().map(\.name)) ?? []
-      throw Failure("", "no such container: \(text)" + didYouMean(text, in: names.sorted()))
+      throw Failure("", "no such container: \(text)" + didYouMean(text, in: names.sorted()), kind: .notFound)
     }
     guard found.count == 1 else {
       throw Failure(
@@ -94,7 +94,7 @@ extension Store {
       do {
         try HostPath.rename(paths.container(id), to: temporary)
       } catch let error as SystemError where error.code == .noEntry {
-        throw Failure("", "no such container: \(id.prefix(12))")
+        throw noSuchContainer(id)
       }
       if let name, try linked(name) == id { try HostPath.removeFile("\(paths.containerNames)/\(name)") }
     }
@@ -105,7 +105,7 @@ extension Store {
   func container(id: String) throws -> ContainerRecord {
     let directory = paths.container(id)
     guard let config = try readIfThere("\(directory)/config.json") else {
-      throw Failure("", "no such container: \(id.prefix(12))")
+      throw noSuchContainer(id)
     }
     let json = try JSON.parse(config)
     guard let name = json["name"]?.string,
@@ -129,7 +129,7 @@ extension Store {
       return try Store.unlessDamaged { try ContainerState(json: JSON.parse(bytes)) }
     }
     // Removed since its record was read?
-    if try HostPath.status(directory) == nil { throw Failure("", "no such container: \(id.prefix(12))") }
+    if try HostPath.status(directory) == nil { throw noSuchContainer(id) }
     return nil
   }
 
@@ -137,6 +137,10 @@ extension Store {
   func containerImage(_ id: String) throws -> Digest? {
     guard let bytes = try readIfThere("\(paths.container(id))/config.json") else { return nil }
     return try Store.unlessDamaged { try JSON.parse(bytes)["image"]?.string.map { try Digest($0) } } ?? nil
+  }
+
+  private func noSuchContainer(_ id: String) -> Failure {
+    Failure("", "no such container: \(id.prefix(12))", kind: .notFound)
   }
 
   func containerIDs() throws -> [String] {

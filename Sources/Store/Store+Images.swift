@@ -197,7 +197,8 @@ extension Store {
   func noSuchImage(_ text: String, _ rows: [StateDatabase.Row]) -> Failure {
     let names = rows.flatMap(\.tags).compactMap { try? ImageReference($0) }
     let candidates = names.map(\.familiar) + names.map(\.familiarRepository)
-    return Failure("", "no such image: \(text)" + didYouMean(text, in: candidates.filter { $0 != text }.sorted()))
+    return Failure(
+      "", "no such image: \(text)" + didYouMean(text, in: candidates.filter { $0 != text }.sorted()), kind: .notFound)
   }
 
   /// The row of `id`, nil if the store does not have the image.

@@ -53,8 +53,7 @@ extension Invocation {
         try await body(name)
       } catch let failure as Failure {
         console.error(FailureReport(hasColor: console.hasColor).text(failure))
-        let isMissing = failure.reason.hasPrefix("no such image:") || failure.reason.hasPrefix("no such container:")
-        if !unlessMissing || !isMissing { code = 1 }
+        if !unlessMissing || failure.kind != .notFound { code = 1 }
       }
     }
     return code

@@ -52,11 +52,11 @@ private func object(_ name: String, kind: String?, engine: Engine) async throws 
   default:
     do {
       return try await engine.inspectContainer(name)
-    } catch let failure as Failure where failure.reason.hasPrefix("no such container") {
+    } catch let failure as Failure where failure.kind == .notFound {
       do {
         return try await engine.inspectImage(name)
-      } catch var failure as Failure where failure.reason.hasPrefix("no such image:") {
-        failure.reason = "no such image or container:" + failure.reason.dropFirst(14)
+      } catch var failure as Failure where failure.kind == .notFound {
+        failure.reason = "no such image or container:" + failure.reason.dropFirst("no such image:".count)
         throw failure
       }
     }

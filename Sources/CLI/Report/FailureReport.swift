@@ -17,7 +17,7 @@ struct FailureReport {
       if let hint = diagnostic.hint, hint != failure.hint { out += "hint: \(hint)\n" }
     }
     out += styled("stave:", "1;31") + " " + FailureReport.safe(failure.description) + "\n"
-    let hint = failure.hint ?? (isFull(failure.reason) ? Failure.makeRoom : nil)
+    let hint = failure.hint ?? (failure.kind == .noSpace ? Failure.makeRoom : nil)
     // A pointer to the help is a sentence of its own, as Docker writes it.
     if let hint { out += hint.hasPrefix("See '") ? hint + "\n" : "hint: \(hint)\n" }
     return out
@@ -39,10 +39,6 @@ struct FailureReport {
     out += text(Failure("build", failure.message, hint: failure.hint, diagnostics: diagnostics ?? []))
     if let path = failure.logPath { out += "full log: \(SafeText.line(path))\n" }
     return out
-  }
-
-  private func isFull(_ reason: String) -> Bool {
-    ["no space left on device", "disk quota exceeded"].contains { reason.hasSuffix($0) }
   }
 
   /// One line: `Dockerfile:3: warning: unknown build argument`.
