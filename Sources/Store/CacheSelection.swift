@@ -12,7 +12,7 @@ struct CacheSelection {
   /// Layers that the remaining records need.
   private(set) var keptLayers: Set<Digest> = []
   /// When each record was last used, itself or by a record above it.
-  private(set) var lastUsed: [Timestamp]
+  let lastUsed: [Timestamp]
   private(set) var sizeBefore: Int64 = 0
   private(set) var sizeAfter: Int64 = 0
 
@@ -29,7 +29,7 @@ struct CacheSelection {
     records = inventory.records
     self.neededLayers = neededLayers
     sizes = Dictionary(inventory.layers.map { ($0.digest, $0.size) }, uniquingKeysWith: { first, _ in first })
-    lastUsed = records.map(\.lastUsed)
+    lastUsed = Self.lastUsed(inventory)
     isGone = records.map { _ in false }
     count()
     sizeBefore = holders.keys.reduce(records.reduce(0) { $0 + $1.size }) { sum, layer in
@@ -49,18 +49,26 @@ struct CacheSelection {
     keptLayers = Set(holders.filter { $0.value > 0 }.keys)
   }
 
-  private mutating func count() {
+  /// When each record of `inventory` was last used, itself or by a record above it.
+  static func lastUsed(_ inventory: StoreInventory) -> [Timestamp] {
     var newest: [Digest: Timestamp] = [:]
+    for record in inventory.records {
+      for layer in layers(of: record) { newest[layer] = max(newest[layer] ?? record.lastUsed, record.lastUsed) }
+    }
+    return inventory.records.map { max($0.lastUsed, $0.layer.flatMap { newest[$0] } ?? $0.lastUsed) }
+  }
+
+  private static func layers(of record: StoreInventory.Record) -> Set<Digest> {
+    Set(record.stack + (record.layer.map { [$0] } ?? []))
+  }
+
+  private mutating func count() {
     for (index, record) in records.enumerated() {
-      for layer in Set(record.stack + (record.layer.map { [$0] } ?? [])) {
+      for layer in Self.layers(of: record) {
         holders[layer, default: 0] += 1
         if layer != record.layer { burdens[layer, default: 0] += 1 }
-        newest[layer] = max(newest[layer] ?? record.lastUsed, record.lastUsed)
       }
       if let layer = record.layer { byLayer[layer, default: []].append(index) }
-    }
-    for (index, record) in records.enumerated() {
-      if let layer = record.layer, let time = newest[layer] { lastUsed[index] = max(lastUsed[index], time) }
     }
   }
 
@@ -93,7 +101,7 @@ struct CacheSelection {
     removed.append(index)
     let record = records[index]
     sizeAfter -= record.size
-    for layer in Set(record.stack + (record.layer.map { [$0] } ?? [])) {
+    for layer in Self.layers(of: record) {
       let left = (holders[layer] ?? 0) - 1
       holders[layer] = left
       if layer != record.layer { burdens[layer, default: 0] -= 1 }

@@ -54,9 +54,7 @@ extension Store {
   private func addCache(
     _ inventory: StoreInventory, _ sizes: [Digest: Int64], inImages: Set<Digest>, _ usage: inout StoreUsage
   ) {
-    let lastUsed = CacheSelection(
-      inventory, neededLayers: [], PrunePlan.Scope(), now: Timestamp(seconds: 0)
-    ).lastUsed
+    let lastUsed = CacheSelection.lastUsed(inventory)
     let makers = Dictionary(
       inventory.records.compactMap { record in record.layer.map { ($0, record.key) } },
       uniquingKeysWith: { first, _ in first })
