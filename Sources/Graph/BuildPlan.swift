@@ -20,7 +20,8 @@ public struct BuildPlan: Sendable {
   public var usedBuildArgs: [String]
   /// Names given by `--build-arg` that nothing took, sorted; `warnings` has one for each.
   public var unusedBuildArgs: [String]
-  /// `created` of the image and of its new history entries, from `--build-arg SOURCE_DATE_EPOCH`; nil for now.
+  /// `created` of the image and of its new history entries, from `--build-arg SOURCE_DATE_EPOCH`; nil for the time at
+  /// which they are made.
   public var sourceDateEpoch: Timestamp?
 
   public init(

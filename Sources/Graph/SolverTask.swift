@@ -16,12 +16,8 @@ struct SolverTask<Executor: OpExecutor>: Sendable {
   }
 
   func perform(_ executor: Executor, _ rests: RestTasks) async throws -> SolverReport<Executor>.Outcome {
-    if case .rest(let body, let claim) = work {
-      try await rests.run(body)
-      withExtendedLifetime(claim) {}
-      return .settled
-    }
-    try Task.checkCancellation()
+    // What was executed is remembered even then.
+    if case .rest = work {} else { try Task.checkCancellation() }
     switch work {
     case .findDefinition(let key): return .found(try await executor.lookup(key))
     case .digestContent(let vertex, let inputs):
@@ -33,7 +29,10 @@ struct SolverTask<Executor: OpExecutor>: Sendable {
     case .claim(let key, let waits): return .claim(try await executor.claim(key, waits: waits))
     case .execute(let vertex, let inputs, let keys):
       return .executed(try await executor.execute(vertex, inputs, keys: keys))
-    case .rest: return .settled
+    case .rest(let body, let claim):
+      try await rests.run(body)
+      withExtendedLifetime(claim) {}
+      return .settled
     }
   }
 }

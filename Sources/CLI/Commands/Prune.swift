@@ -22,10 +22,9 @@ extension Command {
   ) { call in
     let what = call.bool("all") ? allImages : "all dangling images"
     guard call.mayPrune("WARNING! This will remove \(what).") else { return 0 }
-    var outcome = try await call.engine.pruneImages(
-      all: call.bool("all"), filters: try call.pairs("filter"), dryRun: call.isDryRun)
-    outcome.cacheRecords = []
-    return call.report(outcome)
+    return call.report(
+      try await call.engine.pruneImages(
+        all: call.bool("all"), filters: try call.pairs("filter"), dryRun: call.isDryRun))
   }
 
   /// `stave container prune`.
