@@ -212,14 +212,21 @@ final class CurlTransfer {
     if code == CURLE_COULDNT_CONNECT, number != 0 { text = SystemError.Code(rawValue: number).text }
     if code == CURLE_COULDNT_RESOLVE_HOST { text = "no such host" }
     if code == CURLE_GOT_NOTHING { text = "the connection was closed without an answer" }
-    if let first = text.first, text.dropFirst().first?.isUppercase != true {
+    // Not a name such as OpenSSL.
+    if let first = text.first, !text.prefix(while: { $0 != " " }).dropFirst().contains(where: \.isUppercase) {
       text = first.lowercased() + text.dropFirst()
     }
     if let proxy {
       // Without a user and a password.
       text += " (through the proxy \(proxy.split(separator: "@").last.map(String.init) ?? proxy))"
     }
-    return HTTPError(CurlTransfer.reason(code), text)
+    var reason = CurlTransfer.reason(code)
+    // A server of TLS 1.3 tells what it wants of a client only behind the handshake, when the answer is read.
+    if reason == .interrupted, detail.contains("SSL routines"), detail.contains("alert") {
+      reason = detail.contains("certificate") ? .certificate : .tls
+      if reason == .certificate { text = "the server wants a certificate of the client, or refuses ours: " + text }
+    }
+    return HTTPError(reason, text)
   }
 
   private static func reason(_ code: CURLcode) -> HTTPError.Reason {

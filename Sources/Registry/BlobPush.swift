@@ -72,6 +72,8 @@ struct BlobPush {
         if answer.isSuccess { return try check(answer) }
         if BlobPush.isDoubt(answer), doubts < BlobPush.limitOfDoubt {
           doubts += 1
+          // libcurl may have sent it twice, on a kept connection that gave no answer: the first one counted.
+          if try exists() { return }
           try session.wait(after: .status(answer), &plan)
           upload = try session.beginUpload()
           continue
@@ -105,7 +107,7 @@ struct BlobPush {
   }
 
   /// Whether the registry says that it got something else, or has forgotten the upload.
-  private static func isDoubt(_ answer: Answer) -> Bool {
+  static func isDoubt(_ answer: Answer) -> Bool {
     [400, 404, 416].contains(answer.status) && !answer.isElsewhere
   }
 

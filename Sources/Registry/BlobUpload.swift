@@ -50,19 +50,25 @@ public final class BlobUpload: @unchecked Sendable {
         do {
           let answer = try upload.put(digest, waiting.isEmpty ? .none : .bytes(waiting))
           if answer.isSuccess { return }
+          // The answer to an earlier one may have been lost.
+          if BlobPush.isDoubt(answer), try exists(digest) { return }
           guard Trouble.isPassing(answer) else { throw upload.session.refusal(of: answer) }
           trouble = .status(answer)
         } catch let error as HTTPError {
           trouble = .network(error)
         }
         try upload.session.wait(after: trouble, &plan)
-        let blob = Descriptor(mediaType: MediaType.ociLayer, digest: digest, size: size)
-        let scopes = ScopeSet.push(upload.session.endpoint.repository)
-        if try upload.session.blobExists(blob, scopes: scopes) { return }
+        if try exists(digest) { return }
         try goOn()
         if upload.offset > 0, !waiting.isEmpty { try flush() }
       }
     }
+  }
+
+  private func exists(_ digest: Digest) throws -> Bool {
+    try upload.session.blobExists(
+      Descriptor(mediaType: MediaType.ociLayer, digest: digest, size: size),
+      scopes: .push(upload.session.endpoint.repository))
   }
 
   /// Gives it up.
@@ -80,7 +86,7 @@ public final class BlobUpload: @unchecked Sendable {
           plan.reset()
           continue
         }
-        guard Trouble.isPassing(answer) || answer.status == 416 else { throw upload.session.refusal(of: answer) }
+        guard Trouble.isPassing(answer) || BlobPush.isDoubt(answer) else { throw upload.session.refusal(of: answer) }
         trouble = .status(answer)
       } catch let error as HTTPError {
         trouble = .network(error)

@@ -69,7 +69,7 @@ struct EndpointSession: Sendable {
     guard let delay = plan.delay(retryAfter: after, random: client.timing.random()) else { throw refusal(of: trouble) }
     if delay >= .seconds(5) {
       client.notices.tell(
-        "\(endpoint.host): \(refusal(of: trouble).reason); trying again in \(delay.components.seconds) s",
+        "\(refusal(of: trouble).reason); trying again in \(delay.components.seconds) s",
         key: "wait \(endpoint.host)")
     }
     try client.timing.sleep(delay)
@@ -152,8 +152,9 @@ struct EndpointSession: Sendable {
         let answer = try client.plain(out, limit: request.limit, sink: sink)
         host.answered(by: .http)
         return answer
-      } catch is HTTPError {
-        throw error
+      } catch let second as HTTPError {
+        // Somebody is there: what he did when asked by http counts.
+        throw error.reason == .unreachable ? error : second
       }
     }
   }

@@ -95,7 +95,8 @@ final class TokenSource: Sendable {
     }
     return RegistryError(
       .unauthorized, "\(name) refused the credentials of \(source)\(words)",
-      hint: "log in again with \"stave login \(name)\", or ask for access to \(repository)")
+      hint: "log in again with \"stave login \(name)\""
+        + (repository.isEmpty ? "" : ", or ask for access to \(repository)"))
   }
 
   private func basic(_ repository: String) throws -> String? {

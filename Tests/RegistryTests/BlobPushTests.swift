@@ -98,6 +98,22 @@ private let source: BlobSource = { offset in
     #expect(transport.seen.count == 4)
   }
 
+  @Test func aRequestThatCameTwiceIsFoundOut() throws {
+    let there = Reply(200, [("Content-Length", "300000")])
+    let transport = ScriptedTransport { _, number in
+      [Reply(404), Reply(202, [("Location", "/up/1")]), Reply(404), there][min(number, 3)]
+    }
+    #expect(try push(transport) == .uploaded)
+    #expect(transport.seen.count == 4)
+    let pieces = ScriptedTransport { _, number in
+      [Reply(202, [("Location", "/up/1")]), Reply(404), Reply(200, [("Content-Length", "2")])][min(number, 2)]
+    }
+    let upload = try log.client(pieces).beginUpload(to: image)
+    try ([1, 2] as [UInt8]).withUnsafeBytes { try upload.append($0) }
+    try upload.finish(.sha256([1, 2]))
+    #expect(pieces.seen.count == 3)
+  }
+
   @Test func aForgottenUploadBeginsAnew() throws {
     let transport = ScriptedTransport { seen, number in
       switch number {
@@ -160,7 +176,7 @@ private let source: BlobSource = { offset in
       ])
     let small = ScriptedTransport { _, number in number == 0 ? Reply(202, [("Location", "/up/0")]) : Reply(201) }
     let one = try log.client(small).beginUpload(to: image)
-    try [1, 2].withUnsafeBytes { try one.append($0) }
+    try ([1, 2] as [UInt8]).withUnsafeBytes { try one.append($0) }
     try one.finish(.sha256([1, 2]))
     #expect(small.seen.count == 2)
   }

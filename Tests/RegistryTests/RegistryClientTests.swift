@@ -116,6 +116,16 @@ private func failure(_ body: () throws -> Void) -> Failure? {
     #expect(refused.seen.count == 1)
   }
 
+  @Test func troubleAtTheFirstContactByHttpIsTriedAgain() throws {
+    let transport = ScriptedTransport { seen, number in
+      if seen.line.contains("https") { throw HTTPError(.tls, "no TLS") }
+      if number < 2 { throw HTTPError(.interrupted, "cut") }
+      return Reply(200, manifestFields, text: text)
+    }
+    _ = try log.client(transport, hosts: ["localhost:5000"], mayFallBack: true).manifest(image)
+    #expect(log.times == 1)
+  }
+
   @Test func mirrorsComeFirstAndTheRegistryLast() throws {
     let transport = ScriptedTransport { seen, _ in
       if seen.line.contains("m1") { throw HTTPError(.unreachable, "down") }
