@@ -43,7 +43,7 @@ struct BaseImages: Sendable {
       if policy == .missing { return nil }
       throw Failure("resolve \(name)", "the local image is for \(image.config.platform), not for \(platform)")
     } catch var failure as Failure {
-      if policy == .missing, failure.isNoSuchImage { return nil }
+      if policy == .missing, failure.kind == .notFound { return nil }
       if failure.hint == nil { failure.hint = "build without --pull=never, or bring it in with \"stave pull \(name)\"" }
       throw failure
     }
@@ -82,9 +82,4 @@ extension TransferEvent {
       }
     }
   }
-}
-
-extension Failure {
-  /// Whether the store says that it has no such image.
-  var isNoSuchImage: Bool { reason.hasPrefix("no such image:") }
 }

@@ -120,7 +120,7 @@ extension Engine {
       return try store.resolve(request.image)
     } catch var failure as Failure {
       // An ID, or the beginning of one, is nothing to ask a registry for.
-      if request.pull == .missing, failure.isNoSuchImage, (try? ImageReference(request.image)) != nil {
+      if request.pull == .missing, failure.kind == .notFound, (try? ImageReference(request.image)) != nil {
         throw ImageMissing()
       }
       failure.exitCode = 125
