@@ -23,15 +23,13 @@ extension Engine {
   /// Reads the layer tar `input` and writes its index to `output`. Throws a `Failure` if the tar can't be read or has
   /// no index. Needs no store and no privileges.
   public static func debugIndex(of input: OpenFile, to output: OpenFile) throws {
-    let builder = LayerIndexBuilder()
+    let feed = IndexFeed()
     let reader = TarReader(DescriptorSource(input))
-    while let member = try reader.next() { try builder.add(member) }
+    try feed.readAll(reader)
     try reader.drain()
-    do {
-      let tree = try builder.finish(tarSize: reader.position)
-      try ErofsWriter.write(tree, devices: [reader.position], into: output)
-    } catch let error as LayerIndexBuilder.NeedsTree {
-      throw Failure("index layer", error.reason)
+    switch feed.finish(tarSize: reader.position) {
+    case .index(let tree, let size): try ErofsWriter.write(tree, devices: [size], into: output)
+    case .needsTree(let reason): throw Failure("index layer", reason)
     }
   }
 
