@@ -12,13 +12,10 @@ struct RegistryAccess: Sendable {
 
   /// What the options and the files that they name say. `registry` is the one that `--creds` is for.
   init(_ options: RegistryOptions, for registry: String? = nil) throws {
-    if let directory = options.certificateDirectory {
-      throw Failure.notSupportedYet(
-        "--cert-dir \(directory)", hint: "put the files into /etc/containers/certs.d/HOST:PORT")
-    }
     let user = options.user
     let configuration = try RegistriesConfiguration(
-      environment: user, file: nil, verifiesTLS: options.verifiesTLS, notice: options.notice)
+      environment: user, verifiesTLS: options.verifiesTLS, certificateDirectory: options.certificateDirectory,
+      notice: options.notice)
     let explicit = try options.credentials.map { text in
       guard let registry else { throw Failure("read --creds", "it is for no single registry", exitCode: 125) }
       return (registry: registry, credential: try Credential.parse(text))

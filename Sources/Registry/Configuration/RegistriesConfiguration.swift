@@ -25,26 +25,28 @@ public struct RegistriesConfiguration: Sendable {
   let lookUp: @Sendable (String) -> [String]
 
   /// Reads the files. `file` is a registries.conf that the command line named, in place of the user's and the system's.
-  /// `verifiesTLS` is `--tls-verify`, nil where it was not given. `notice` is told what is passed over: unknown keys,
+  /// `verifiesTLS` is `--tls-verify`, nil where it was not given; `certificateDirectory` is `--cert-dir`, whose files
+  /// count for every host in place of those of `certs.d`. `notice` is told what is passed over: unknown keys,
   /// files that may not be read.
   ///
   /// Throws a `Failure` that names the file, and the line where it is no TOML, if one is malformed.
   public init(
-    environment: UserEnvironment, file: String? = nil, verifiesTLS: Bool? = nil,
+    environment: UserEnvironment, file: String? = nil, verifiesTLS: Bool? = nil, certificateDirectory: String? = nil,
     notice: @escaping @Sendable (String) -> Void = { _ in }
   ) throws {
     try self.init(
-      environment: environment, file: file, verifiesTLS: verifiesTLS, notice: notice, lookUp: HostAddresses.lookUp)
+      environment: environment, file: file, verifiesTLS: verifiesTLS, certificateDirectory: certificateDirectory,
+      notice: notice, lookUp: HostAddresses.lookUp)
   }
 
   init(
-    environment: UserEnvironment, file: String? = nil, verifiesTLS: Bool? = nil,
+    environment: UserEnvironment, file: String? = nil, verifiesTLS: Bool? = nil, certificateDirectory: String? = nil,
     notice: @escaping @Sendable (String) -> Void = { _ in },
     lookUp: @escaping @Sendable (String) -> [String]
   ) throws {
     self.verifiesTLS = verifiesTLS
     self.lookUp = lookUp
-    certificates = RegistryCertificates(environment, notice: notice)
+    certificates = RegistryCertificates(environment, given: certificateDirectory, notice: notice)
     for source in try ConfigurationFiles(environment, given: file).sources() {
       guard let bytes = try ConfigurationFiles.read(source, notice) else { continue }
       let file = try RegistriesFile(bytes, path: source.path, isDropIn: source.isDropIn)

@@ -6,9 +6,12 @@ internal import Linux
 struct RegistryCertificates: Sendable {
   /// The directories, first asked first.
   let directories: [String]
+  /// The one folder that the command line named, in place of those.
+  let given: String?
   let notice: @Sendable (String) -> Void
 
-  init(_ environment: UserEnvironment, notice: @escaping @Sendable (String) -> Void) {
+  init(_ environment: UserEnvironment, given: String? = nil, notice: @escaping @Sendable (String) -> Void) {
+    self.given = given
     let own = environment.configHome.map { ["\($0)/containers", "\($0)/docker"] } ?? []
     let docker = environment.home.map { ["\($0)/.docker"] } ?? []
     let system = ["containers", "docker"].map { "\(environment.root)/etc/\($0)" }
@@ -21,20 +24,29 @@ struct RegistryCertificates: Sendable {
   /// one of a pair is missing.
   func settings(_ names: [String]) throws -> TLSSettings {
     var settings = TLSSettings()
+    if let given {
+      guard let files = try list(given) else { throw Failure("read certificates in \(given)", "no such directory") }
+      try add(files, given, to: &settings)
+      return settings
+    }
     for directory in directories {
       for name in names where RegistryName(name).isValid {
         let folder = "\(directory)/\(name)"
         guard let files = try list(folder) else { continue }
-        settings.authorityFiles += files.filter { $0.hasSuffix(".crt") }.map { "\(folder)/\($0)" }
-        let pairs = try pairs(files, folder)
-        if settings.client == nil, let first = pairs.first {
-          settings.client = ClientCertificate(certificateFile: first.certificate, keyFile: first.key)
-          if pairs.count > 1 { notice("of several client certificates in \(folder) \(first.certificate) is used") }
-        }
+        try add(files, folder, to: &settings)
         break
       }
     }
     return settings
+  }
+
+  /// Adds what `folder` holds.
+  private func add(_ files: [String], _ folder: String, to settings: inout TLSSettings) throws {
+    settings.authorityFiles += files.filter { $0.hasSuffix(".crt") }.map { "\(folder)/\($0)" }
+    let pairs = try pairs(files, folder)
+    guard settings.client == nil, let first = pairs.first else { return }
+    settings.client = ClientCertificate(certificateFile: first.certificate, keyFile: first.key)
+    if pairs.count > 1 { notice("of several client certificates in \(folder) \(first.certificate) is used") }
   }
 
   /// The names of the files in `folder`, sorted; nil if there is no such folder.
