@@ -38,9 +38,9 @@ import Testing
   @Test func aGivenDirectoryCountsForEveryHost() throws {
     try TestHome.with { home in
       for file in ["mine/ca.crt", "etc/docker/certs.d/r.io/other.crt"] { try home.write(file, "x") }
-      let certificates = RegistryCertificates(home.environment, given: "\(home.path)/mine") { _ in }
+      let certificates = RegistryCertificates(home.environment(), given: "\(home.path)/mine") { _ in }
       #expect(try certificates.settings(["r.io"]).authorityFiles == ["\(home.path)/mine/ca.crt"])
-      let none = RegistryCertificates(home.environment, given: "\(home.path)/none") { _ in }
+      let none = RegistryCertificates(home.environment(), given: "\(home.path)/none") { _ in }
       #expect(throws: Failure.self) { try none.settings(["r.io"]) }
     }
   }
