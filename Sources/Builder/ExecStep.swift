@@ -85,6 +85,11 @@ struct ExecStep: Sendable {
       return (process, log)
     } catch var failure as Failure {
       // The sandbox's codes are for the command of a container: a build that fails ends with 1.
+      if (126...127).contains(failure.exitCode), let platform = executor.foreignPlatform(of: vertex) {
+        failure.action = "\(vertex.title): " + failure.action
+        failure.reason += ": it is a step for \(platform), and this machine is \(Platform.current)"
+        failure.hint = BinaryFormats.advice(for: platform)
+      }
       failure.exitCode = 1
       throw failure
     }

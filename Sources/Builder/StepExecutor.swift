@@ -10,7 +10,8 @@ internal import Synchronization
 /// Does the ops of a build graph in the world: layers come from and go to the store.
 public final class StepExecutor: OpExecutor {
   let store: Store
-  let plan: BuildPlan
+  /// The platform of the vertices that have one; see `platform(of:)`.
+  private let platforms: [VertexID: Platform]
   let context: BuildContext
   let source: DockerfileDocument
   let reporter: ProgressReporter
@@ -24,21 +25,42 @@ public final class StepExecutor: OpExecutor {
   let layerMade: @Sendable (VertexID, Digest) -> Void
   private let remarks = Mutex<Set<String>>([])
 
-  /// An executor for the vertices of `plan`; `source` is what failures show an excerpt of.
+  /// An executor for the vertices of `plans`, one a platform; `source` is what failures show an excerpt of.
   public init(
-    store: Store, plan: BuildPlan, context: BuildContext, source: DockerfileDocument, reporter: ProgressReporter,
+    store: Store, plans: [BuildPlan], context: BuildContext, source: DockerfileDocument, reporter: ProgressReporter,
     resources: ResourceLimits = ResourceLimits(),
     layerMade: @escaping @Sendable (VertexID, Digest) -> Void = { _, _ in }
   ) throws {
     self.layerMade = layerMade
     self.store = store
-    self.plan = plan
+    platforms = StepExecutor.platforms(plans)
     self.context = context
     self.source = source
     self.reporter = reporter
     self.resources = resources
     nameFiles = SharedNameFiles(store)
     launcher = SandboxLauncher(stateDirectory: store.root + "/sandbox")
+  }
+
+  /// The platform of every vertex: that of the image that it is made of, or of the plan where it begins from scratch.
+  private static func platforms(_ plans: [BuildPlan]) -> [VertexID: Platform] {
+    var known: [VertexID: Platform] = [:]
+    for plan in plans {
+      for vertex in plan.vertices where known[vertex.id] == nil {
+        known[vertex.id] =
+          if case .image(let image) = vertex.op { image.platform } else {
+            vertex.inputs.first.flatMap { known[$0] } ?? plan.config.platform
+          }
+      }
+    }
+    return known
+  }
+
+  /// The platform of the programs that the vertex runs; nil if it is this machine's.
+  func foreignPlatform(of vertex: Vertex) -> Platform? {
+    platforms[vertex.id].flatMap {
+      $0.os == Platform.current.os && $0.architecture == Platform.current.architecture ? nil : $0
+    }
   }
 
   /// The time of directories that no one brought: WORKDIR's, and parents of what COPY copies. A fixed one, since the

@@ -63,7 +63,7 @@ extension Lowering {
       return add(
         Vertex(
           op: op, inputs: [], title: text, instructionText: text, range: command.range,
-          stageName: node.displayName))
+          stageName: shownName(node)))
     }
   }
 

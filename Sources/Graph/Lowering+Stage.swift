@@ -75,17 +75,24 @@ extension Lowering {
         + node.displayName.goQuoted, at: range)
   }
 
+  /// `linux/arm64 builder` where the build is for several platforms, else `builder`.
+  func shownName(_ node: StageNode) -> String {
+    guard options.showsPlatform else { return node.displayName }
+    return node.displayName.isEmpty ? "\(node.platform)" : "\(node.platform) \(node.displayName)"
+  }
+
   /// Turns the stage's steps into vertices, now that their number is known.
   private mutating func addSteps(_ state: StageState, of node: StageNode) {
     let total = state.steps.count
+    let name = shownName(node)
     for (position, step) in state.steps.enumerated() {
       let number = String(position + 1)
       let padding = String(repeating: " ", count: String(total).count - number.count)
-      let stage = node.displayName.isEmpty ? "" : node.displayName + " "
+      let stage = name.isEmpty ? "" : name + " "
       _ = add(
         Vertex(
           op: step.op, inputs: step.inputs, title: "[\(stage)\(padding)\(number)/\(total)] \(step.text)",
-          instructionText: step.text, range: step.range, stageName: node.displayName, stepIndex: position + 1,
+          instructionText: step.text, range: step.range, stageName: name, stepIndex: position + 1,
           stepCount: total, ignoresCache: step.ignoresCache))
     }
   }

@@ -19,7 +19,8 @@ extension Lowering {
       stages.append(
         StageNode(
           index: stage.index, name: name,
-          displayName: name ?? "stage-\(stage.index)", base: source(base, before: stage.index, platform: platform),
+          displayName: name ?? "stage-\(stage.index)", platform: platform ?? options.platform,
+          base: source(base, before: stage.index, platform: platform),
           instruction: stage.instruction,
           commands: stage.instructions.map { StageNode.Command(instruction: $0, range: $0.range) }))
     }
@@ -39,9 +40,7 @@ extension Lowering {
       throw failure(
         "empty platform value from expression \(word)" + didYouMean(String(name), in: globals.names), at: range)
     }
-    let platform = try located(range) { try Platform(text) }
-    if platform != options.platform { try refuse("FROM --platform=\(text)", at: range) }
-    return platform
+    return try located(range) { try Platform(text) }
   }
 
   /// What the base name `base` of the stage `index` means: an earlier stage beats an image.

@@ -12,6 +12,8 @@ public struct LoweringOptions: Sendable {
   public var platform: Platform
   /// The platform that builds.
   public var buildPlatform: Platform
+  /// Whether the steps' names tell their platform: the build is for several.
+  public var showsPlatform = false
   /// The network of RUN instructions without `--network`.
   public var network: Op.Network
   /// `--add-host`, `name:address`.

@@ -32,20 +32,32 @@ public struct Solver<Executor: OpExecutor>: Sendable {
   }
 
   /// The result of `target`. `vertices` stand after their inputs.
+  public func solve(_ vertices: [Vertex], target: VertexID) async throws -> Executor.Result {
+    try await solve(vertices, targets: [target])[0]
+  }
+
+  /// The results of the targets of `plans`, in their order; what they share is done once.
+  public func solve(_ plans: [BuildPlan]) async throws -> [Executor.Result] {
+    var seen: Set<VertexID> = []
+    let vertices = plans.flatMap(\.vertices).filter { seen.insert($0.id).inserted }
+    return try await solve(vertices, targets: plans.map(\.target))
+  }
+
+  /// The results of `targets`, in their order. `vertices` stand after their inputs.
   ///
   /// The rest of every executed vertex is done when it returns, also if a vertex failed: what was executed before is
   /// not lost. Throws the first error of a vertex after all running ones ended, or `CancellationError` if the task was
   /// cancelled, which ends rests early too.
-  public func solve(_ vertices: [Vertex], target: VertexID) async throws -> Executor.Result {
+  public func solve(_ vertices: [Vertex], targets: [VertexID]) async throws -> [Executor.Result] {
     try Task.checkCancellation()
     let contexts = try await contextDigests(vertices)
     var run = try SolverRun<Executor>(
-      vertices: vertices, contexts: contexts, target: target, parallelism: parallelism, onEvent: onEvent)
+      vertices: vertices, contexts: contexts, targets: targets, parallelism: parallelism, onEvent: onEvent)
     let executor = self.executor
     let rests = RestTasks()
     return try await withTaskCancellationHandler {
       try await withThrowingTaskGroup(of: SolverReport<Executor>.self) { group in
-        run.want(run.target)
+        for target in run.targets { run.want(target) }
         while true {
           for task in run.takeTasks() {
             group.addTask { await SolverReport(task, executor, rests) }

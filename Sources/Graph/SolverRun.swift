@@ -4,7 +4,7 @@ internal import Core
 /// one task only; it starts nothing itself.
 struct SolverRun<Executor: OpExecutor> {
   let vertices: [Vertex]
-  let target: Int
+  let targets: [Int]
   private let contexts: [ContentDigest?]
   private let inputs: [[Int]]
   private let consumers: [[Int]]
@@ -72,7 +72,7 @@ struct SolverRun<Executor: OpExecutor> {
   }
 
   init(
-    vertices: [Vertex], contexts: [ContentDigest?], target: VertexID, parallelism: Int,
+    vertices: [Vertex], contexts: [ContentDigest?], targets: [VertexID], parallelism: Int,
     onEvent: @escaping @Sendable (SolverEvent) -> Void
   ) throws {
     var positions: [VertexID: Int] = [:]
@@ -93,9 +93,11 @@ struct SolverRun<Executor: OpExecutor> {
       inputs.append(own)
       positions[vertex.id] = position
     }
-    guard let last = positions[target] else { throw Failure("solve", "the target \(target) is no vertex") }
     self.vertices = vertices
-    self.target = last
+    self.targets = try targets.map { target in
+      guard let position = positions[target] else { throw Failure("solve", "the target \(target) is no vertex") }
+      return position
+    }
     self.contexts = contexts
     self.inputs = inputs
     self.consumers = consumers
@@ -108,8 +110,10 @@ struct SolverRun<Executor: OpExecutor> {
     isReported = vertices.map { _ in false }
   }
 
-  /// Whether nothing new is begun: the target is there, a vertex failed, or the task was cancelled.
-  var isOver: Bool { failure != nil || isCancelled || results[target] != nil }
+  /// Whether nothing new is begun: the targets are there, a vertex failed, or the task was cancelled.
+  var isOver: Bool { failure != nil || isCancelled || hasTargets }
+
+  private var hasTargets: Bool { targets.allSatisfy { results[$0] != nil } }
 
   /// Makes `vertex` part of the work unless it is already.
   mutating func want(_ vertex: Int) {
@@ -155,18 +159,19 @@ struct SolverRun<Executor: OpExecutor> {
     case .success(.found(nil)):
       if case .findingContent = phases[vertex] { enqueue(vertex) } else { wantInputs(of: vertex) }
     }
-    if results[target] != nil, unsettled > 0, failure == nil, !self.isCancelled, !hasToldSettling {
+    if hasTargets, unsettled > 0, failure == nil, !self.isCancelled, !hasToldSettling {
       hasToldSettling = true
       onEvent(.settling)
     }
   }
 
-  /// The target's result; the last remarks are made.
-  func finish() throws -> Executor.Result {
+  /// The targets' results; the last remarks are made.
+  func finish() throws -> [Executor.Result] {
     if let failure { throw failure }
-    guard let result = results[target], !isCutShort else { throw CancellationError() }
+    let found = targets.compactMap { results[$0] }
+    guard found.count == targets.count, !isCutShort else { throw CancellationError() }
     for (vertex, isReported) in isReported.enumerated() where !isReported { onEvent(.cached(vertices[vertex])) }
-    return result
+    return found
   }
 
   // MARK: The way of a vertex

@@ -8,6 +8,8 @@ struct StageNode {
   var name: String?
   /// The name as written or `stage-N`; empty when the file has one stage.
   var displayName: String
+  /// What FROM names by --platform, else the image's.
+  var platform: Platform
   var base: ImageSource
   /// The FROM instruction.
   var instruction: Instruction

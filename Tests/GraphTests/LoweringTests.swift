@@ -192,8 +192,32 @@ extension BuildPlan {
     #expect(refusal("FROM $NOPE\n") == "base name ($NOPE) should not be blank")
     #expect(refusal("FROM --platform=$NOPE a\n").hasPrefix("empty platform value from expression $NOPE"))
     #expect(try planOf("FROM --platform=$BUILDPLATFORM a\n").vertices.count == 1)
-    #expect(refusal("FROM --platform=linux/arm64 a\n") == "FROM --platform=linux/arm64: not supported yet")
     #expect(refusal("FROM Foo:Bar:Baz\n").hasPrefix("failed to parse stage name"))
+  }
+
+  @Test func stagesHaveTheirPlatform() throws {
+    let text = """
+      FROM --platform=$BUILDPLATFORM go AS build
+      ARG TARGETARCH
+      RUN build $TARGETARCH
+      FROM base
+      COPY --from=build /x /x
+
+      """
+    let plan = try planOf(text) {
+      $0.platform = Platform(os: "linux", architecture: "arm", variant: "v7")
+      $0.showsPlatform = true
+    }
+    let platforms = plan.vertices.compactMap { vertex -> String? in
+      if case .image(let image) = vertex.op { "\(image.reference) \(image.platform)" } else { nil }
+    }
+    #expect(Set(platforms) == ["go linux/amd64", "base linux/arm/v7"])
+    #expect(
+      plan.vertices.map(\.title).sorted() == [
+        "[linux/amd64 build 1/2] FROM go", "[linux/amd64 build 2/2] RUN build $TARGETARCH",
+        "[linux/arm/v7 stage-1 1/2] FROM base", "[linux/arm/v7 stage-1 2/2] COPY --from=build /x /x",
+      ])
+    #expect(plan.config.platform.description == "linux/arm/v7")
   }
 
   @Test func unusedBuildArgsAreTold() throws {

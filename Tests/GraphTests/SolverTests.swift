@@ -46,6 +46,23 @@ import Testing
     #expect(numbers.executed.filter { $0 == "10" }.count == 1)
   }
 
+  @Test func severalTargetsShareWhatTheyCan() async throws {
+    let numbers = Numbers()
+    let shared = Chain().image("5").add("1")
+    let left = shared.add("2")
+    var both = left
+    both.top = shared.top
+    both = both.add("3")
+    let solver = Solver(numbers, parallelism: 2)
+    // The second target is an input of the others.
+    let sums = try await solver.solve(both.vertices, targets: [left.top, shared.top, both.top])
+    #expect(sums.map(\.value) == [8, 6, 9])
+    #expect(numbers.executed.sorted() == ["1", "2", "3", "5"])
+    numbers.forget()
+    #expect(try await solver.solve(both.vertices, targets: [both.top, left.top]).map(\.value) == [9, 8])
+    #expect(numbers.executed == [])
+  }
+
   @Test func equalContentIsExecutedOnce() async throws {
     // 1+2 and 2+1 are different definitions of the same base, so the step on top has one content key.
     let numbers = Numbers(delay: .milliseconds(10))
