@@ -17,7 +17,10 @@ public struct ImageAssembly: Sendable {
   }
 
   /// Writes the image of the layers `result` into the store and gives it the names `tags`.
-  public func write(_ result: [StackedLayer], tags: [ImageReference]) throws -> StoredImage {
+  /// Its manifest gets `annotations`.
+  public func write(
+    _ result: [StackedLayer], tags: [ImageReference], annotations: [String: String] = [:]
+  ) throws -> StoredImage {
     var config = plan.config
     config.diffIDs = result.map(\.diffID)
     config.history = try history(result)
@@ -30,8 +33,8 @@ public struct ImageAssembly: Sendable {
     }
     let manifest = ImageManifest(
       config: Descriptor(mediaType: MediaType.ociConfig, digest: Digest.sha256(bytes), size: Int64(bytes.count)),
-      layers: layers)
-    return try store.putImage(config: bytes, manifest: manifest, tags: tags)
+      layers: layers, annotations: annotations)
+    return try store.putImage(config: bytes, manifest: manifest, tags: tags, keepsAnnotations: false)
   }
 
   /// The history with times: a layer's entry has the time of its step, an entry without a layer that of the entry

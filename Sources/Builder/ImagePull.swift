@@ -8,9 +8,9 @@ public import Store
 /// The caller holds a lease of the store. Blobs come in parallel, the largest first; each is verified and unpacked
 /// while it streams. Nothing is seen of an image until all of it is there.
 public struct ImagePull: Sendable {
-  private let store: Store
-  private let client: RegistryClient
-  private let progress: @Sendable (TransferEvent) -> Void
+  let store: Store
+  let client: RegistryClient
+  let progress: @Sendable (TransferEvent) -> Void
   private let limit: TaskLimit
 
   /// How many blobs come at a time: what registries are used to.
@@ -44,7 +44,8 @@ public struct ImagePull: Sendable {
     }
     let (descriptor, bytes) = try await manifest(reference, named.digest, platform)
     let image = try await pull(
-      descriptor, bytes, reference, platform: isExact ? platform : nil, repoDigests: [canonical])
+      descriptor, bytes, reference, platform: isExact ? platform : nil,
+      tags: reference.tag == nil ? [] : [reference.withoutDigest], repoDigests: [canonical])
     return Pulled(image: image, digest: named.digest, isNew: true)
   }
 
@@ -58,7 +59,7 @@ public struct ImagePull: Sendable {
   }
 
   /// The image's manifest: the one that `digest` names, or the one for `platform` of the index that it names.
-  private func manifest(_ reference: ImageReference, _ digest: Digest, _ platform: Platform) async throws
+  func manifest(_ reference: ImageReference, _ digest: Digest, _ platform: Platform) async throws
     -> (Descriptor, [UInt8])
   {
     var digest = digest
@@ -77,9 +78,10 @@ public struct ImagePull: Sendable {
     throw Failure("pull \(reference.familiar)", "its indexes are nested too deep")
   }
 
-  private func pull(
+  /// Pulls the image of the manifest `bytes`; it must be of `platform`, if that is given.
+  func pull(
     _ descriptor: Descriptor, _ bytes: [UInt8], _ reference: ImageReference, platform: Platform?,
-    repoDigests: [String]
+    tags: [ImageReference], repoDigests: [String]
   ) async throws -> StoredImage {
     do {
       let manifest = try ImageManifest(json: JSON.parse(bytes))
@@ -97,8 +99,7 @@ public struct ImagePull: Sendable {
       try await layers(zip(manifest.layers, config.diffIDs).map { ($0, $1) }, reference)
       return try await BlockingPool.shared.run {
         try store.putImage(
-          config: configBytes, manifest: manifest, manifestBytes: bytes,
-          tags: reference.tag == nil ? [] : [reference.withoutDigest], repoDigests: repoDigests)
+          config: configBytes, manifest: manifest, manifestBytes: bytes, tags: tags, repoDigests: repoDigests)
       }
     } catch let failure as Failure {
       throw failure.during("pull \(reference.familiar)")

@@ -44,8 +44,8 @@ public struct ImagePush: Sendable {
     public var descriptor: Descriptor
   }
 
-  /// Sends `image` to the repository of `reference` and gives it the reference's tag there.
-  public func push(_ image: StoredImage, to reference: ImageReference) async throws -> Pushed {
+  /// Sends `image` to the repository of `reference` and gives it the reference's tag there, or none.
+  public func push(_ image: StoredImage, to reference: ImageReference, isTagged: Bool = true) async throws -> Pushed {
     do {
       let sources = try await BlockingPool.shared.run { try MountSources(store, registry: reference.registry, forms) }
       for diffID in unique(image.config.diffIDs) { progress(.blob(id: diffID.short, .preparing)) }
@@ -59,7 +59,7 @@ public struct ImagePush: Sendable {
         group.addTask { (image.id, try await document(config, to: reference)) }
         for try await (digest, descriptor) in group { descriptors[digest] = descriptor }
       }
-      return try await finish(image, descriptors, reference)
+      return try await finish(image, descriptors, reference, isTagged)
     } catch let failure as Failure {
       throw failure.during("push \(reference.familiar)")
     }
@@ -79,9 +79,9 @@ public struct ImagePush: Sendable {
   }
 
   /// Sends the manifest: the image's own, byte for byte, if its layers went as they are.
-  private func finish(_ image: StoredImage, _ layers: [Digest: Descriptor], _ reference: ImageReference) async throws
-    -> Pushed
-  {
+  private func finish(
+    _ image: StoredImage, _ layers: [Digest: Descriptor], _ reference: ImageReference, _ isTagged: Bool
+  ) async throws -> Pushed {
     var manifest = image.manifest
     for (number, diffID) in image.config.diffIDs.enumerated() {
       guard var sent = layers[diffID] else { continue }
@@ -94,9 +94,13 @@ public struct ImagePush: Sendable {
     return try await BlockingPool.shared.run { [manifest] in
       let bytes =
         manifest == image.manifest ? try store.readSmallBlob(image.manifestDigest) : manifest.json.bytes
-      try client.putManifest(bytes, mediaType: manifest.mediaType, to: reference)
       let digest = Digest.sha256(bytes)
-      try store.note(repoDigest: "\(reference.registry)/\(reference.repository)@\(digest)", of: image.id)
+      try client.putManifest(
+        bytes, mediaType: manifest.mediaType, to: isTagged ? reference : reference.with(digest: digest))
+      // An image that was removed by force has no row to note it in.
+      if try isTagged || store.image(image.id) != nil {
+        try store.note(repoDigest: "\(reference.registry)/\(reference.repository)@\(digest)", of: image.id)
+      }
       return Pushed(
         descriptor: Descriptor(mediaType: manifest.mediaType, digest: digest, size: Int64(bytes.count)))
     }

@@ -13,13 +13,13 @@ public final class StreamingPush: Sendable {
   private let vertices: Set<VertexID>
   private let tasks = Mutex<[Digest: Task<Void, Never>]>([:])
 
-  /// Sends the layers that `plan`'s image will have to the repository of `reference`.
-  public init(_ plan: BuildPlan, store: Store, push: ImagePush, to reference: ImageReference) {
+  /// Sends the layers that the images of `plans` will have to the repository of `reference`.
+  public init(_ plans: [BuildPlan], store: Store, push: ImagePush, to reference: ImageReference) {
     self.store = store
     self.push = push
     self.reference = reference
     vertices = Set(
-      plan.history.compactMap { item in if case .layer(let vertex) = item.origin { vertex } else { nil } })
+      plans.flatMap(\.history).compactMap { item in if case .layer(let vertex) = item.origin { vertex } else { nil } })
   }
 
   /// Begins to send the layer that `vertex` made, if the image will have it.

@@ -1,18 +1,19 @@
 extension CommandTree {
   /// All of Stave's commands.
   static let stave = CommandTree(
-    commands: top + imageGroup + containerGroup + builderGroup + systemGroup + later,
+    commands: top + imageGroup + containerGroup + builderGroup + manifestGroup + systemGroup + later,
     groups: [
       ("builder", "Manage the build cache"),
       ("container", "Manage containers"),
       ("image", "Manage images"),
+      ("manifest", "Manage lists of images for several platforms"),
       ("system", "Manage Stave"),
     ])
 
   private static let top: [Command] = [
     .build(["build"]), .run(["run"]), .images(["images"]), .tag(["tag"]), .removeImages(["rmi"]),
     .importImage(["import"]), .load(["load"]), .save(["save"]), .pull(["pull"]), .push(["push"]), .login, .logout,
-    .history(["history"]), .inspect(["inspect"]),
+    .history(["history"]), .inspect(["inspect"]), .search,
     .containers(["ps"]), .removeContainers(["rm"]), .info(["info"]), .version, .completion, .help, .debug,
   ]
 
@@ -38,8 +39,8 @@ extension CommandTree {
   private static let later: [Command] =
     [
       "attach", "bake", "buildx", "commit", "compose", "config", "context", "cp", "diff", "events", "export", "kill",
-      "logs", "manifest", "network", "node", "pause", "plugin", "port", "rename",
-      "restart", "search", "secret", "serve", "service", "shell", "stack", "start", "stats", "stop", "swarm", "top",
+      "logs", "network", "node", "pause", "plugin", "port", "rename",
+      "restart", "secret", "serve", "service", "shell", "stack", "start", "stats", "stop", "swarm", "top",
       "trust", "unpause", "update", "volume", "wait",
     ].map { .notYet($0, "") }
     + [

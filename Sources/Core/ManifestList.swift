@@ -6,21 +6,33 @@ public struct ManifestList: Hashable, Sendable {
   /// In order, each digest once. Change it with `add`, `remove` and `annotate`.
   public private(set) var entries: [Entry]
   public private(set) var annotations: [String: String]
-  /// Whether it stands for the image of its name: a build or a pull made it. Others are drafts of `manifest create`.
-  public var isImage: Bool
+  public var kind: Kind
   /// The index as a registry gave it, if nothing was changed since.
   public private(set) var document: Descriptor?
 
   public init(
-    name: ImageReference, entries: [Entry] = [], annotations: [String: String] = [:], isImage: Bool = false,
+    name: ImageReference, entries: [Entry] = [], annotations: [String: String] = [:], kind: Kind = .draft,
     document: Descriptor? = nil
   ) {
     self.name = name
     self.entries = entries
     self.annotations = annotations
-    self.isImage = isImage
+    self.kind = kind
     self.document = document
   }
+
+  /// What it stands for.
+  public enum Kind: String, Sendable, Hashable {
+    /// What `manifest create` was told.
+    case draft
+    /// The image of its name, of several platforms: a build or a pull made it.
+    case image
+    /// Images for other platforms than that of the image which has the name: builds brought them in.
+    case platforms
+  }
+
+  /// Whether it lives and ends with the image that has its name.
+  public var isOfImage: Bool { kind != .draft }
 
   /// One manifest of a list.
   public struct Entry: Hashable, Sendable {
@@ -130,14 +142,15 @@ extension ManifestList {
       return Entry(try Descriptor(json: descriptor), place)
     }
     annotations = try json.stringMap("annotations", what)
-    isImage = json["isImage"]?.bool ?? false
+    guard let kind = Kind(rawValue: try json.required("kind", what)) else { throw Failure(what, "kind is unknown") }
+    self.kind = kind
     document = try json["document"].map { try Descriptor(json: $0) }
   }
 
   /// The document by which the store keeps it.
   public var json: JSON {
     JSON.members([
-      "name": .string(name.canonical), "isImage": .bool(isImage), "document": document?.json,
+      "name": .string(name.canonical), "kind": .string(kind.rawValue), "document": document?.json,
       "annotations": annotations.isEmpty ? nil : .object(annotations.mapValues { .string($0) }),
       "entries": .array(
         entries.map { entry in

@@ -36,12 +36,11 @@ struct BaseImages: Sendable {
   private func local(_ wanted: ImageRequest) throws -> ResolvedImage? {
     let (name, platform) = (wanted.key.reference, wanted.key.platform)
     do {
-      let image = try store.resolve(name)
-      if platform.distance(of: image.config.platform) != nil {
+      if let image = try store.resolve(name, platform: platform) {
         return ResolvedImage(imageID: image.id, config: image.config)
       }
       if policy == .missing { return nil }
-      throw Failure("resolve \(name)", "the local image is for \(image.config.platform), not for \(platform)")
+      throw Failure("resolve \(name)", "there is no local image for \(platform)")
     } catch var failure as Failure {
       if policy == .missing, failure.kind == .notFound { return nil }
       if failure.hint == nil { failure.hint = "build without --pull=never, or bring it in with \"stave pull \(name)\"" }
@@ -56,8 +55,10 @@ struct BaseImages: Sendable {
       let pull = ImagePull(store: store, client: access.client) { event in
         if let line = event.logLine { log(line) }
       }
+      let platform = wanted.key.platform
+      let isForeign = Platform.current.distance(of: platform) == nil
       let (_, pulled) = try await access.first(of: wanted.key.reference) {
-        try await pull.pull($0, platform: wanted.key.platform)
+        isForeign ? try await pull.pullBeside($0, platform: platform) : try await pull.pull($0, platform: platform)
       }
       log("\(pulled.isNew ? "pulled" : "up to date:") \(pulled.digest.text)")
       return ResolvedImage(imageID: pulled.image.id, config: pulled.image.config)

@@ -14,7 +14,7 @@ struct BuildPush: Sendable {
 
   /// nil where the request asks for none. `references` are the names of the image, at least one.
   init?(
-    _ request: BuildRequest, _ references: [ImageReference], _ plan: BuildPlan, _ store: Store,
+    _ request: BuildRequest, _ references: [ImageReference], _ plans: [BuildPlan], _ store: Store,
     _ reporter: ProgressReporter
   ) throws {
     guard let push = request.push, let first = references.first else { return nil }
@@ -24,21 +24,32 @@ struct BuildPush: Sendable {
     self.reporter = reporter
     registries = request.registries
     let early = try BuildPush.transfer(push, request.registries, first, store) { _ in }
-    layers = StreamingPush(plan, store: store, push: early, to: first)
+    layers = StreamingPush(plans, store: store, push: early, to: first)
   }
 
-  /// Sends the image to each of its names.
-  func finish(_ image: StoredImage) async throws {
+  /// Sends the image, or the list of images, to each of its names; returns what the first one names now.
+  func finish(_ built: BuildExport.Result) async throws -> Descriptor {
     await layers.settle(cancelling: false)
+    var first: Descriptor?
     for reference in references {
       try await reporter.internalStep("push \(reference.canonical)") { log in
         let transfer = try BuildPush.transfer(push, registries, reference, store) { event in
           if let line = event.logLine { log(line) }
         }
-        let pushed = try await transfer.push(image, to: reference)
-        log("digest: \(pushed.descriptor.digest) size: \(pushed.descriptor.size)")
+        let sent: Descriptor
+        if let list = built.list {
+          let client = try RegistryAccess(registries, for: reference.registry).client
+          sent = try await ListPush(store: store, client: client, images: transfer) { event in
+            if let line = event.logLine { log(line) }
+          }.push(list, to: reference)
+        } else {
+          sent = try await transfer.push(built.own, to: reference).descriptor
+        }
+        log("digest: \(sent.digest) size: \(sent.size)")
+        first = first ?? sent
       }
     }
+    return first ?? built.metadata.descriptor
   }
 
   private static func transfer(

@@ -20,14 +20,18 @@ public struct BuildRequest: Sendable {
   public var push: PushOptions?
   /// How registries are talked to.
   public var registries: RegistryOptions
-  /// `linux/amd64`, or nil for this machine's.
-  public var platform: String?
+  /// `linux/amd64`, `local`, or several of them with commas between; none for this machine's.
+  public var platforms: [String] = []
+  /// `--annotation`, in order.
+  public var annotations: [BuildAnnotation] = []
   /// `default`, `host` or `none`.
   public var network: String
   /// `name:address` entries for /etc/hosts of RUN steps.
   public var addHosts: [String]
   /// Where to write the image's ID, or nil.
   public var idFile: String?
+  /// Where to write what came of it as JSON, or nil.
+  public var metadataFile: String?
   /// Steps that run at the same time; nil for the machine's processors.
   public var jobs: Int?
   /// `--source-date-epoch`: the time, in seconds since 1970, of the image and of its new history entries; nil takes the
@@ -74,8 +78,12 @@ public struct BuildRequest: Sendable {
 
 /// What a build made.
 public struct BuildOutcome: Sendable {
-  /// The digest of the image's config.
+  /// The digest of the image's config; of several images that of the one for this machine, or the first.
   public var imageID: Digest
+  /// The manifest, or the index of several images.
+  public var descriptor: Descriptor
+  /// What stands for the result: the image's ID, or of several images the index's digest.
+  public var shownID: Digest
   /// The names given, familiar form.
   public var tags: [String]
   /// Steps executed and steps taken from the cache.

@@ -61,33 +61,38 @@ extension Engine {
     let sources = try await reporter.internalStep("load build definition from \(request.dockerfileName)") {
       try await BlockingPool.shared.run { try BuildSources(request) }
     }
-    let plan = try await lower(sources, request, BaseImages(store, request, reporter))
-    for warning in plan.warnings { reporter.warning(warning) }
-    if request.rewritesTimestamps, plan.sourceDateEpoch == nil {
+    let plans = try await lower(sources, request, BaseImages(store, request, reporter))
+    var told: [Diagnostic] = []
+    for warning in plans.flatMap(\.plan.warnings) where !told.contains(warning) {
+      told.append(warning)
+      reporter.warning(warning)
+    }
+    if request.rewritesTimestamps, plans.contains(where: { $0.plan.sourceDateEpoch == nil }) {
       reporter.warning(Diagnostic(.warning, "--rewrite-timestamp does nothing without --source-date-epoch"))
     }
     // As Docker: neither a file nor a setting would be in the image.
-    guard !plan.history.isEmpty || plan.vertices.contains(where: { $0.op != .scratch }) else {
+    guard
+      plans.allSatisfy({ !$0.plan.history.isEmpty || $0.plan.vertices.contains(where: { $0.op != .scratch }) })
+    else {
       throw Failure("", "No image was generated. Is your Dockerfile empty?")
     }
 
     let context = try await BlockingPool.shared.run { try sources.openContext(store) }
-    let push = try await BlockingPool.shared.run { try BuildPush(request, tags, plan, store, reporter) }
+    let push = try await BlockingPool.shared.run { try BuildPush(request, tags, plans.map(\.plan), store, reporter) }
     let executor = try StepExecutor(
-      store: store, plan: plan, context: context, source: sources.document, reporter: reporter,
+      store: store, plans: plans.map(\.plan), context: context, source: sources.document, reporter: reporter,
       layerMade: { push?.layers.layerMade($0, $1) })
     let solver = Solver(executor, parallelism: request.jobs ?? max(2, Machine.processorCount)) { reporter.report($0) }
-    let built: Result<StoredImage, any Error>
+    let built: Result<BuildExport.Result, any Error>
     do {
-      let layers = try await solve(solver, plan).packed()
+      var results: [(platform: Platform, plan: BuildPlan, layers: [StackedLayer])] = []
+      for (plan, stack) in zip(plans, try await solve(solver, plans.map(\.plan))) {
+        results.append((plan.platform, plan.plan, try await stack.packed()))
+      }
+      let export = BuildExport(store: store, tags: tags, annotations: request.annotations, reporter: reporter)
       built = .success(
-        try await reporter.export {
-          let image = try await BlockingPool.shared.run {
-            try ImageAssembly(store: store, plan: plan).write(layers, tags: tags)
-          }
-          reporter.message("writing image \(image.id.text)")
-          for tag in tags { reporter.message("naming to \(tag.canonical)") }
-          return image
+        try await reporter.export { [results] in
+          try await BlockingPool.shared.run { try export.write(results) }
         })
     } catch {
       built = .failure(error)
@@ -96,20 +101,30 @@ extension Engine {
     // Also of a build that failed: the next one is likely to be of the same files.
     await BlockingPool.shared.run { context.saveIndex() }
     let written = try await pushed(built, push)
-    if let path = request.idFile { try HostPath.write(Array(written.id.text.utf8), to: path) }
+    if let path = request.idFile { try HostPath.write(Array(written.metadata.imageID.text.utf8), to: path) }
+    if let path = request.metadataFile {
+      try HostPath.write(Array(written.metadata.json.pretty(indent: 2).utf8), to: path)
+    }
     let counts = reporter.counts
     return BuildOutcome(
-      imageID: written.id, tags: tags.map(\.familiar), executedSteps: counts.executed, cachedSteps: counts.cached)
+      imageID: written.own.id, descriptor: written.metadata.descriptor, shownID: written.metadata.imageID,
+      tags: tags.map(\.familiar), executedSteps: counts.executed, cachedSteps: counts.cached)
   }
 
-  /// The image that was built, after its push where there is one.
-  private func pushed(_ built: Result<StoredImage, any Error>, _ push: BuildPush?) async throws -> StoredImage {
+  /// What was built, after its push where there is one.
+  private func pushed(_ built: Result<BuildExport.Result, any Error>, _ push: BuildPush?) async throws
+    -> BuildExport.Result
+  {
     guard let push else { return try built.get() }
-    switch built {
-    case .success(let image): try await push.finish(image)
-    case .failure: await push.layers.settle(cancelling: true)
+    guard case .success(var result) = built else {
+      await push.layers.settle(cancelling: true)
+      return try built.get()
     }
-    return try built.get()
+    let sent = try await push.finish(result)
+    result.metadata.descriptor.digest = sent.digest
+    result.metadata.descriptor.size = sent.size
+    result.metadata.descriptor.mediaType = sent.mediaType
+    return result
   }
 
   /// The text form of the build graph: `build --print=graph`. Nothing is executed.
@@ -117,12 +132,14 @@ extension Engine {
     try checkSupport(request)
     let store = try await openStore()
     let sources = try await BlockingPool.shared.run { try BuildSources(request) }
-    return try await lower(sources, request, BaseImages(store, request, ProgressReporter { _ in })).text
+    let plans = try await lower(sources, request, BaseImages(store, request, ProgressReporter { _ in }))
+    if plans.count == 1 { return plans[0].plan.text }
+    return plans.map { "# \($0.platform)\n\($0.plan.text)" }.joined(separator: "\n")
   }
 
-  private func solve(_ solver: Solver<StepExecutor>, _ plan: BuildPlan) async throws -> LayerStack {
+  private func solve(_ solver: Solver<StepExecutor>, _ plans: [BuildPlan]) async throws -> [LayerStack] {
     do {
-      return try await solver.solve(plan)
+      return try await solver.solve(plans)
     } catch let error as ExecFailure {
       throw StepFailure(
         message: error.message, title: error.title, diagnostic: error.diagnostic, logTail: error.logTail,
@@ -139,33 +156,72 @@ extension Engine {
       if request.network == "bridge" { throw Failure.notSupportedYet("build --network bridge") }
       throw Failure("build --network \(request.network)", "invalid network mode", hint: "use default, host or none")
     }
-    if let platform = request.platform {
-      let wanted = try Platform(platform)
-      guard wanted == .current else {
-        throw Failure.notSupportedYet("build --platform \(platform)", hint: "this machine builds \(Platform.current)")
-      }
+    let platforms = try request.wantedPlatforms
+    if let other = platforms.first(where: { $0.os != "linux" }) {
+      throw Failure.notSupportedYet("build --platform \(other)", hint: "Stave builds images for linux")
+    }
+    if platforms.count == 1,
+      request.annotations.contains(where: { $0.place == .index || $0.place == .manifestDescriptor })
+    {
+      throw Failure("", "index annotations not supported for single platform export")
     }
   }
 
-  /// Lowers, resolving base images until none is missing.
-  private func lower(_ sources: BuildSources, _ request: BuildRequest, _ bases: BaseImages) async throws -> BuildPlan {
-    var options = LoweringOptions()
-    options.target = request.target
-    options.buildArgs = request.resolvedArguments
-    options.labels = request.labels.map { LoweringOptions.BuildArg($0.name, $0.value) }
-    options.network = Op.Network(rawValue: request.network) ?? .default
-    options.noCache = request.noCache
-    options.rewritesTimestamps = request.rewritesTimestamps
-    options.addHosts = request.addHosts
+  /// Lowers for each platform, resolving base images until none is missing.
+  private func lower(_ sources: BuildSources, _ request: BuildRequest, _ bases: BaseImages) async throws
+    -> [(platform: Platform, plan: BuildPlan)]
+  {
+    let platforms = try request.wantedPlatforms
+    var images: [ImageKey: ResolvedImage] = [:]
+    var plans: [(platform: Platform, plan: BuildPlan)] = []
+    for platform in platforms {
+      var options = request.loweringOptions
+      options.platform = platform
+      options.showsPlatform = platforms.count > 1
+      plans.append((platform, try await lower(sources, options, &images, bases)))
+    }
+    return plans
+  }
+
+  private func lower(
+    _ sources: BuildSources, _ options: LoweringOptions, _ images: inout [ImageKey: ResolvedImage], _ bases: BaseImages
+  ) async throws -> BuildPlan {
+    var options = options
     while true {
+      options.images = images
       switch try Graph.lower(sources.document, options) {
       case .plan(let plan): return plan
       case .needsImages(let wanted):
         try await withThrowingTaskGroup(of: (ImageKey, ResolvedImage).self) { group in
           for image in wanted { group.addTask { (image.key, try await bases.resolve(image)) } }
-          for try await (key, image) in group { options.images[key] = image }
+          for try await (key, image) in group { images[key] = image }
         }
       }
+    }
+  }
+}
+
+extension BuildRequest {
+  /// What the plans of all platforms have in common.
+  fileprivate var loweringOptions: LoweringOptions {
+    var options = LoweringOptions()
+    options.target = target
+    options.buildArgs = resolvedArguments
+    options.labels = labels.map { LoweringOptions.BuildArg($0.name, $0.value) }
+    options.network = Op.Network(rawValue: network) ?? .default
+    options.noCache = noCache
+    options.rewritesTimestamps = rewritesTimestamps
+    options.addHosts = addHosts
+    return options
+  }
+
+  /// The platforms to build for, each once, in the order in which they were named.
+  var wantedPlatforms: [Platform] {
+    get throws {
+      var seen: Set<Platform> = []
+      let words = platforms.flatMap { $0.split(separator: ",").map { $0.filter { $0 != " " } } }
+      let wanted = try words.map { $0 == "local" ? Platform.current : try Platform($0) }
+      return wanted.isEmpty ? [.current] : wanted.filter { seen.insert($0).inserted }
     }
   }
 }

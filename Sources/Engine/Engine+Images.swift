@@ -8,8 +8,10 @@ extension Engine {
   public func images(all: Bool) async throws -> [ImageSummary] {
     try await withStore { store in
       let counts = try Dictionary(grouping: store.containers(), by: \.image).mapValues(\.count)
+      // A list stands for the images that have no name of their own.
+      let listed = all ? [] : Set(try store.lists().flatMap(\.images))
       var rows: [ImageSummary] = []
-      for image in try store.images() {
+      for image in try store.images() where !image.repoTags.isEmpty || !listed.contains(image.id) {
         let digest = image.manifestDigest
         func row(_ reference: ImageReference?) -> ImageSummary {
           ImageSummary(
@@ -28,8 +30,17 @@ extension Engine {
   }
 
   /// Docker's `inspect` document of the image called `name`.
-  public func inspectImage(_ name: String) async throws -> JSON {
-    try await withStore { store in ImageDocument(try store.resolve(name)).json }
+  /// With `platform` the one of its images that is for it.
+  public func inspectImage(_ name: String, platform: String? = nil) async throws -> JSON {
+    try await withStore { store in
+      guard let platform = try platform.map({ try Platform($0) }) else {
+        return ImageDocument(try store.resolve(name)).json
+      }
+      guard let image = try store.resolve(name, platform: platform) else {
+        throw Failure("", "no such image: \(name) for \(platform)")
+      }
+      return ImageDocument(image).json
+    }
   }
 
   /// The image's history, newest first.

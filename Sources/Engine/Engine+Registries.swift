@@ -7,7 +7,7 @@ internal import Store
 extension Engine {
   /// Brings the image `name` in from its registry; tells `progress` what happens.
   public func pull(
-    _ name: String, platform: String? = nil, _ options: RegistryOptions,
+    _ name: String, platform: String? = nil, allPlatforms: Bool = false, _ options: RegistryOptions,
     progress: @escaping @Sendable (TransferEvent) -> Void
   ) async throws -> PullOutcome {
     let wanted = try platform.map { try Platform($0) }
@@ -17,6 +17,7 @@ extension Engine {
       let pull = ImagePull(store: store, client: access.client, progress: progress)
       let (reference, pulled) = try await access.first(of: name) { reference in
         progress(.line("\(reference.tag ?? reference.digest?.text ?? ""): Pulling from \(reference.repository)"))
+        if allPlatforms { return try await pull.pullAll(reference) }
         return try await pull.pull(reference, platform: wanted ?? .current, isExact: wanted != nil)
       }
       return PullOutcome(
@@ -41,11 +42,17 @@ extension Engine {
     let reference = try ImageReference(name)
     guard reference.digest == nil else { throw Failure("push \(name)", "cannot push a digest reference") }
     return try await leasing { store in
-      let image = try await BlockingPool.shared.run { try Engine.image(toPush: reference, store) }
+      let (image, list) = try await BlockingPool.shared.run {
+        try Engine.image(toPush: reference, push.platform, store)
+      }
+      let client = try RegistryAccess(options, for: reference.registry).client
+      if let list {
+        let pushed = try await Engine.listPush(store, push, client, progress).push(list, to: reference)
+        return PushOutcome(tag: reference.tag ?? "latest", digest: pushed.digest, size: pushed.size)
+      }
       let transfer = try ImagePush(
-        store: store, client: RegistryAccess(options, for: reference.registry).client, compression: push.compression,
-        level: push.level,
-        isForced: push.isForced, progress: progress)
+        store: store, client: client, compression: push.compression, level: push.level, isForced: push.isForced,
+        progress: progress)
       let pushed = try await transfer.push(image, to: reference)
       return PushOutcome(
         tag: reference.tag ?? "latest", digest: pushed.descriptor.digest, size: pushed.descriptor.size)
@@ -63,10 +70,20 @@ extension Engine {
     }
   }
 
-  private static func image(toPush reference: ImageReference, _ store: Store) throws -> StoredImage {
+  /// The image of that name; and the list, where the name stands for several images and no platform is asked for.
+  private static func image(toPush reference: ImageReference, _ platform: String?, _ store: Store) throws
+    -> (image: StoredImage, list: ManifestList?)
+  {
+    let wanted = try platform.map { try Platform($0) }
     do {
-      return try store.resolve(reference.canonical)
-    } catch {
+      if let wanted {
+        if let image = try store.resolve(reference.canonical, platform: wanted) { return (image, nil) }
+        throw Failure("push \(reference.familiar)", "there is no local image for \(wanted)")
+      }
+      let image = try store.resolve(reference.canonical)
+      let list = try store.list(reference)
+      return (image, list.flatMap { $0.kind == .image && $0.images.contains(image.id) ? $0 : nil })
+    } catch let failure as Failure where failure.kind == .notFound {
       throw Failure(
         "", "An image does not exist locally with the tag: \(reference.familiarRepository)",
         hint: "\"stave images\" lists what there is; \"stave tag IMAGE \(reference.familiar)\" gives an image that name"

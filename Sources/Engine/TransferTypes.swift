@@ -49,6 +49,8 @@ public struct PushOptions: Sendable {
   public var level: Int?
   /// Whether compressed layers are compressed anew.
   public var isForced = false
+  /// The platform whose image goes alone; nil for all that the name stands for.
+  public var platform: String?
 
   public init() {}
 }

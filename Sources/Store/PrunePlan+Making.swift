@@ -17,7 +17,7 @@ extension PrunePlan {
     }
     let unneededImages = Set(unneeded.map(\.id))
     let goneLists = inventory.lists.filter { list in
-      scope.unusedImages && list.isImage && list.images.allSatisfy(unneededImages.contains)
+      scope.unusedImages && list.isOfImage && list.images.allSatisfy(unneededImages.contains)
     }
     lists = goneLists.map(\.name)
     let keptLists = inventory.lists.filter { list in !goneLists.contains(list) }

@@ -53,7 +53,7 @@ extension Store {
       return row
     }
     if let own {
-      try changeList(own.name) { if $0?.isImage == true { $0 = nil } }
+      try changeList(own.name) { if $0?.isOfImage == true { $0 = nil } }
       for image in own.images { removal.deleted += try removeUnnamed(image, but: gone?.id) }
     }
     if let gone {
@@ -68,7 +68,7 @@ extension Store {
   private func lists(of text: String) throws -> (own: ManifestList?, others: [ManifestList]) {
     var lists = try self.lists()
     guard let name = try? ImageReference(text), name.digest == nil,
-      let at = lists.firstIndex(where: { $0.isImage && $0.name == name })
+      let at = lists.firstIndex(where: { $0.isOfImage && $0.name == name })
     else { return (nil, lists) }
     return (lists.remove(at: at), lists)
   }

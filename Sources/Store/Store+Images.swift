@@ -7,21 +7,23 @@ extension Store {
   /// Its layers and their blobs must be in the store: throws otherwise, or if the documents don't fit together.
   /// `manifestBytes` keeps a foreign manifest byte for byte; its `repoDigests` name it. An image that is there
   /// already keeps its manifest unless the new one has `repoDigests` (canonical, `docker.io/library/a@sha256:...`).
+  /// Unless `keepsAnnotations`, it does not keep a manifest with other annotations.
   /// Nothing is written where nothing changes.
   @discardableResult
   public func putImage(
     config: [UInt8], manifest: ImageManifest, manifestBytes: [UInt8]? = nil, tags: [ImageReference] = [],
-    repoDigests: [String] = []
+    repoDigests: [String] = [], keepsAnnotations: Bool = true
   ) throws -> StoredImage {
     let id = Digest.sha256(config)
     let what = "store image \(id.short)"
     guard manifest.config.digest == id, manifest.config.size == Int64(config.count) else {
       throw Failure(what, "the manifest names another config, \(manifest.config.digest)")
     }
-    try dropImageLists(tags.map(\.withoutDigest))
+    try dropImageLists(tags.map(\.withoutDigest), unlessOf: id)
     let names = Set(tags.map(\.withoutDigest.canonical))
     if let there = try findRow(id), names.isSubset(of: there.tags),
-      Set(repoDigests).isSubset(of: there.repoDigests), let image = try? image(there)
+      Set(repoDigests).isSubset(of: there.repoDigests), let image = try? image(there),
+      keepsAnnotations || image.manifest.annotations == manifest.annotations
     {
       return image
     }
@@ -39,7 +41,9 @@ extension Store {
       // Until the row is there nothing keeps them but the gate, and afterwards nothing gives them back.
       let size = try useLayers(parsed.diffIDs, manifest.layers, what)
       try putBlobs([config, bytes])
-      return try put(row, size: size, keepsManifest: repoDigests.isEmpty)
+      return try put(row, size: size, keepsManifest: repoDigests.isEmpty) {
+        keepsAnnotations || $0 == manifest.annotations
+      }
     }
   }
 
@@ -55,13 +59,16 @@ extension Store {
     }
   }
 
-  /// Adds the image's row to the database.
-  private func put(_ row: StateDatabase.Row, size: Int64, keepsManifest: Bool) throws -> StoredImage {
+  /// Adds the image's row to the database. With `keepsManifest` one that is there keeps its own, if that has annotations
+  /// which `suits`.
+  private func put(
+    _ row: StateDatabase.Row, size: Int64, keepsManifest: Bool, suits: ([String: String]) -> Bool
+  ) throws -> StoredImage {
     let stored = try database().change(self) { transaction in
       var row = row
       row.size = size
       if keepsManifest, let there = try transaction.rows().first(where: { $0.id == row.id }),
-        (try? image(there)) != nil
+        let image = try? image(there), suits(image.manifest.annotations)
       {
         row.manifest = there.manifest
       }
@@ -109,7 +116,7 @@ extension Store {
     guard reference.digest == nil else {
       throw Failure("tag \(reference)", "a name with a digest can't be given")
     }
-    try dropImageLists([reference])
+    try dropImageLists([reference], unlessOf: id)
     let name = reference.canonical
     if try readRows().contains(where: { $0.id == id && $0.tags.contains(name) }) { return }
     try database().change(self) { transaction in

@@ -41,10 +41,41 @@ extension Store {
     return result
   }
 
-  /// Forgets lists that stood for images of these names: another image has the name now.
-  func dropImageLists(_ names: some Sequence<ImageReference>) throws {
+  /// Forgets lists that stood for images of these names: the image `id` has them now, and is not in the list.
+  func dropImageLists(_ names: some Sequence<ImageReference>, unlessOf id: Digest) throws {
     for name in names where try HostPath.status(paths.list(name)) != nil {
-      try changeList(name) { if $0?.isImage == true { $0 = nil } }
+      try changeList(name) { list in
+        if let there = list, there.isOfImage, !there.images.contains(id) { list = nil }
+      }
+    }
+  }
+
+  /// As `resolve`, of the image for `platform`, or of the nearest that runs there: the one that has the name, or one
+  /// that is known beside it. Nil where there are images for other platforms only.
+  public func resolve(_ text: String, platform: Platform) throws -> StoredImage? {
+    let name = (try? ImageReference(text)).flatMap { $0.digest == nil ? $0 : nil }
+    var list = try name.flatMap { name in try self.list(name) }
+    if list?.isOfImage == false { list = nil }
+    var best: (image: StoredImage, distance: Int)?
+    let named = list == nil ? try resolve(text) : try? resolve(text)
+    if let named, let distance = platform.distance(of: named.config.platform) { best = (named, distance) }
+    for id in list?.images ?? [] where best?.distance != 0 {
+      guard let image = try image(id), let distance = platform.distance(of: image.config.platform) else { continue }
+      if best.map({ distance < $0.distance }) ?? true { best = (image, distance) }
+    }
+    return best?.image
+  }
+
+  /// Remembers that `image` is what `name` means on its platform; another image may have the name.
+  public func note(_ image: StoredImage, besideNamed name: ImageReference, _ descriptor: Descriptor) throws {
+    var descriptor = descriptor
+    descriptor.platform = image.config.platform
+    try changeList(name) { [descriptor] list in
+      if let list, list.kind == .draft || list.images.contains(image.id) { return }
+      let old = list?.kind == .platforms ? list?.entries ?? [] : []
+      let others = old.filter { $0.descriptor.platform != descriptor.platform }
+      list = ManifestList(
+        name: name, entries: others + [.init(descriptor, .store(image: image.id))], kind: .platforms)
     }
   }
 

@@ -20,7 +20,7 @@ extension Store {
     defer { gate.release() }
     var plan = try make(inventory(database().rows()))
     let oldestLease = try PresenceLock.oldest(paths.lease)
-    for name in plan.lists { try changeList(name) { if $0?.isImage == true { $0 = nil } } }
+    for name in plan.lists { try changeList(name) { if $0?.isOfImage == true { $0 = nil } } }
     try removeRows(plan)
     for step in plan.steps { try removeStep(step.key, step.definitionKey) }
     if plan.failedSteps { try removeStrayStepFiles(oldestLease) }

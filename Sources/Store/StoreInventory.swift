@@ -26,7 +26,7 @@ struct StoreInventory: Sendable, Equatable {
   struct List: Sendable, Equatable {
     var name: ImageReference
     /// Whether it goes when no container uses its images, as they do.
-    var isImage: Bool
+    var isOfImage: Bool
     var images: [Digest]
     var contents: Contents
   }
@@ -93,7 +93,7 @@ extension Store {
       if let config = try Store.unlessDamaged({ try imageConfig(id) }) { out.pinned.layers += config.diffIDs }
     }
     out.lists = try lists().map {
-      StoreInventory.List(name: $0.name, isImage: $0.isImage, images: $0.images, contents: contents(of: $0))
+      StoreInventory.List(name: $0.name, isOfImage: $0.isOfImage, images: $0.images, contents: contents(of: $0))
     }
     out.layers = try layerIDs().map { diffID in
       let status = try HostPath.status(paths.tar(diffID)) ?? HostPath.status(paths.layer(diffID))

@@ -11,7 +11,7 @@ private func entry(_ text: String, _ platform: Platform? = nil, type: String = M
 }
 
 @Test func aListIsWrittenAndRead() throws {
-  var list = ManifestList(name: try ImageReference("web:1"), isImage: true)
+  var list = ManifestList(name: try ImageReference("web:1"), kind: .image)
   list.add(entry("a", Platform(os: "linux", architecture: "amd64")))
   list.add(.init(entry("b").descriptor, .registry(try ImageReference("localhost:5000/x@\(Digest.sha256("b"))"))))
   list.add(.init(entry("c").descriptor, .store(image: nil)))
@@ -57,7 +57,8 @@ private func entry(_ text: String, _ platform: Platform? = nil, type: String = M
 @Test func whatIsOfNoListIsRefused() throws {
   for text in [
     "[]", "{}", #"{"name":"a"}"#, #"{"name":"a","entries":{}}"#, #"{"name":"A B","entries":[]}"#,
-    #"{"name":"a","entries":[{}]}"#, #"{"name":"a","entries":[],"document":1}"#,
+    #"{"name":"a","kind":"image","entries":[{}]}"#, #"{"name":"a","kind":"x","entries":[]}"#,
+    #"{"name":"a","kind":"draft","entries":[],"document":1}"#,
   ] {
     #expect(throws: Failure.self) { try ManifestList(json: JSON.parse(Array(text.utf8))) }
   }

@@ -8,14 +8,14 @@ private func reference(_ text: String) throws -> ImageReference { try ImageRefer
 
 extension Scratch {
   /// A list called `name` of `images`.
-  fileprivate func list(_ name: String, _ images: [StoredImage], isImage: Bool = false) throws {
+  fileprivate func list(_ name: String, _ images: [StoredImage], kind: ManifestList.Kind = .draft) throws {
     let entries = images.map { image in
       ManifestList.Entry(
         Descriptor(mediaType: MediaType.ociManifest, digest: image.manifestDigest, size: 1, platform: .current),
         .store(image: image.id))
     }
     let name = try ImageReference(name)
-    try store.changeList(name) { $0 = ManifestList(name: name, entries: entries, isImage: isImage) }
+    try store.changeList(name) { $0 = ManifestList(name: name, entries: entries, kind: kind) }
   }
 }
 
@@ -63,7 +63,7 @@ extension Scratch {
   let scratch = try Scratch()
   let own = try scratch.image([scratch.layer("a", "1")], ["web:1"])
   let foreign = try scratch.image([scratch.layer("b", "2")], label: "foreign")
-  try scratch.list("web:1", [own, foreign], isImage: true)
+  try scratch.list("web:1", [own, foreign], kind: .image)
   try scratch.store.prune(PrunePlan.Scope(danglingImages: true))
   #expect(try scratch.store.images().count == 2)
   let removal = try scratch.store.removeImage("web:1")
@@ -77,7 +77,7 @@ extension Scratch {
   let scratch = try Scratch()
   let own = try scratch.image([scratch.layer("a", "1")], ["web:1"])
   let foreign = try scratch.image([scratch.layer("b", "2")], label: "foreign")
-  try scratch.list("web:1", [own, foreign], isImage: true)
+  try scratch.list("web:1", [own, foreign], kind: .image)
   let plan = try scratch.store.prune(PrunePlan.Scope(unusedImages: true))
   #expect(plan.lists.map(\.familiar) == ["web:1"])
   #expect(plan.text.hasPrefix("list web:1\n"))
@@ -88,7 +88,7 @@ extension Scratch {
   let scratch = try Scratch()
   let layer = try scratch.layer("a", "1")
   let first = try scratch.image([layer], ["web:1", "draft"])
-  try scratch.list("web:1", [first], isImage: true)
+  try scratch.list("web:1", [first], kind: .image)
   try scratch.list("draft", [first])
   try scratch.image([layer], ["web:1", "draft"], label: "second")
   #expect(try scratch.store.lists().map(\.name.familiar) == ["draft:latest"])

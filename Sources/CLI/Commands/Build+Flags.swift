@@ -4,15 +4,19 @@ let buildFlags: [Flag] = buildFlagsNow + Flag.compression + Flag.registry + buil
 private let buildFlagsNow: [Flag] = [
   Flag("add-host", .list, "Add a line to /etc/hosts of RUN steps", placeholder: "host:ip"),
   Flag(
+    "annotation", .list, "Annotate the image's manifest, or its list: index:key=value",
+    placeholder: "[type:]key=value"),
+  Flag(
     "build-arg", .list, "Set a build argument; without a value, take it from the environment",
     placeholder: "name[=value]"),
   Flag("file", "f", .list, "The Dockerfile; - for standard input (default: Dockerfile in PATH)", placeholder: "path"),
   Flag("iidfile", .string, "Write the image ID to this file", placeholder: "path"),
   Flag("jobs", .int, "Steps that run at the same time (default: the number of processors)"),
   Flag("label", .list, "Set a label of the image", placeholder: "key=value"),
+  Flag("metadata-file", .string, "Write what was built to this file, as JSON", placeholder: "path"),
   Flag("network", .string, "Network of RUN steps: host or none (default: host)", placeholder: "mode"),
   Flag("no-cache", .bool, "Run every step, whatever was built before"),
-  Flag("platform", .string, "The platform to build for", placeholder: "os/arch"),
+  Flag("platform", .list, "The platforms to build for; several make a list", placeholder: "os/arch"),
   Flag(
     "print", .optional(implied: "graph"), "Print the build graph and stop", choices: ["graph"],
     placeholder: "what"),
@@ -52,7 +56,7 @@ private let buildFlagsLater: [Flag] =
   ]
   + Flag.later(
     [
-      "allow", "annotation", "attest", "build-arg-file", "build-context", "cache-from", "cache-to", "cap-add",
+      "allow", "attest", "build-arg-file", "build-context", "cache-from", "cache-to", "cap-add",
       "cap-drop", "cpp-flag", "decryption-key", "device", "dns", "dns-option", "dns-search", "env", "group-add",
       "hooks-dir", "layer-label", "mount", "no-cache-filter", "os-feature", "policy", "resource", "runtime-flag",
       "secret", "security-opt", "ssh", "ulimit", "unsetannotation", "unsetenv", "unsetlabel",
@@ -61,7 +65,7 @@ private let buildFlagsLater: [Flag] =
     [
       "arch", "cache-ttl", "cgroup-parent", "cgroupns", "cpuset-cpus",
       "cpuset-mems", "cw", "format", "from", "ignorefile", "ipc", "isolation", "logfile", "manifest",
-      "memory-swap", "metadata-file", "os", "os-version", "pid", "retry-delay", "runtime", "sbom-output", "shm-size",
+      "memory-swap", "os", "os-version", "pid", "retry-delay", "runtime", "sbom-output", "shm-size",
       "sign-by", "source-policy-file", "timestamp", "userns", "userns-gid-map",
       "userns-gid-map-group", "userns-uid-map", "userns-uid-map-user", "uts", "variant",
     ], .string)

@@ -30,7 +30,7 @@ private func runBuild(_ call: Invocation) async throws -> Int32 {
   let outcome = try await interruptible {
     try await printer.whileTicking { try await call.engine.build(request, progress: printer.handle) }
   }
-  if style == .quiet { call.console.line(outcome.imageID.text) }
+  if style == .quiet { call.console.line(outcome.shownID.text) }
   return 0
 }
 
@@ -72,10 +72,12 @@ private func buildRequest(_ call: Invocation) throws -> BuildRequest {
   }
   request.registries = call.registryOptions
   if call.bool("push") { request.push = try call.pushOptions() }
-  request.platform = call.string("platform")
+  request.platforms = call.list("platform")
+  request.annotations = try call.list("annotation").flatMap { try BuildAnnotation.parse($0) }
   request.network = call.string("network") ?? "default"
   request.addHosts = call.list("add-host")
   request.idFile = call.string("iidfile")
+  request.metadataFile = call.string("metadata-file")
   request.jobs = call.int("jobs")
   if let jobs = request.jobs, jobs < 1 {
     throw call.usage("invalid argument \"\(jobs)\" for \"--jobs\" flag: expected 1 or more")

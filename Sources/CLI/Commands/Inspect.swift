@@ -11,7 +11,11 @@ extension Command {
       flags: [Flag("format", "f", .string, formatHelp), .later("size", "s", .bool)]
         + (kind == nil
           ? [Flag("type", .string, "What to look for", choices: ["image", "container"], placeholder: "kind")]
-          : [.later("platform", .string)]),
+          : [
+            kind == "image"
+              ? Flag("platform", .string, "Show the image for this platform", placeholder: "os/arch[/variant]")
+              : .later("platform", .string)
+          ]),
       arity: .atLeast(1), argumentKind: kind == "container" ? .containers : .images
     ) { call in
       try await showObjects(call, kind: kind ?? call.string("type"))
@@ -31,7 +35,7 @@ private func showObjects(_ call: Invocation, kind: String?) async throws -> Int3
   var failures: [Failure] = []
   for name in call.arguments {
     do {
-      found.append(try await object(name, kind: kind, engine: call.engine))
+      found.append(try await object(name, kind: kind, platform: call.string("platform"), engine: call.engine))
     } catch let failure as Failure {
       failures.append(failure)
     }
@@ -45,10 +49,10 @@ private func showObjects(_ call: Invocation, kind: String?) async throws -> Int3
   return failures.isEmpty ? 0 : 1
 }
 
-private func object(_ name: String, kind: String?, engine: Engine) async throws -> JSON {
+private func object(_ name: String, kind: String?, platform: String?, engine: Engine) async throws -> JSON {
   switch kind {
   case "container": return try await engine.inspectContainer(name)
-  case "image": return try await engine.inspectImage(name)
+  case "image": return try await engine.inspectImage(name, platform: platform)
   default:
     do {
       return try await engine.inspectContainer(name)

@@ -8,6 +8,7 @@ extension Command {
     Command(
       path: path, usage: "[OPTIONS] NAME[:TAG|@DIGEST]", summary: "Download an image from a registry",
       flags: [
+        Flag("all-platforms", .bool, "Take the images for all platforms"),
         Flag("all-tags", "a", .bool, "Download all tagged images in the repository"),
         Flag("platform", .string, "Take the image for this platform", placeholder: "os/arch[/variant]"),
         Flag("quiet", "q", .bool, "Print nothing but the image's name"),
@@ -18,6 +19,9 @@ extension Command {
 
 private func pullImage(_ call: Invocation) async throws -> Int32 {
   let name = call.arguments[0]
+  if call.bool("all-platforms"), call.has("platform") {
+    throw call.usage("--platform and --all-platforms exclude each other")
+  }
   guard call.bool("all-tags") else {
     try await pull(name, call)
     return 0
@@ -41,7 +45,9 @@ private func pull(_ name: String, _ call: Invocation) async throws {
   let printer = TransferPrinter(console, to: .output)
   let outcome = try await interruptible {
     defer { printer.finish() }
-    return try await call.engine.pull(name, platform: call.string("platform"), call.registryOptions) { event in
+    return try await call.engine.pull(
+      name, platform: call.string("platform"), allPlatforms: call.bool("all-platforms"), call.registryOptions
+    ) { event in
       if !isQuiet { printer.handle(event) }
     }
   }

@@ -11,7 +11,7 @@ extension Command {
         Flag("all-tags", "a", .bool, "Push all tags of the repository"),
         Flag("quiet", "q", .bool, "Print nothing but the image's name"),
         .note("disable-content-trust", .bool, "Accepted for scripts", "content trust is not what Stave signs by"),
-        .later("platform", .string),
+        Flag("platform", .string, "Push the image for this platform only", placeholder: "os/arch[/variant]"),
       ] + Flag.compression + Flag.registry, arity: .exactly(1), argumentKind: .images, action: pushImage)
   }
 }
@@ -29,7 +29,8 @@ private func pushImage(_ call: Invocation) async throws -> Int32 {
       throw Failure("", "An image does not exist locally with the tag: \(reference.familiarRepository)")
     }
   }
-  let push = try call.pushOptions()
+  var push = try call.pushOptions()
+  push.platform = call.string("platform")
   let isQuiet = call.bool("quiet")
   let console = call.console
   if !isQuiet {
@@ -40,7 +41,7 @@ private func pushImage(_ call: Invocation) async throws -> Int32 {
   }
   for name in names {
     let printer = TransferPrinter(console, to: .output)
-    let outcome = try await interruptible {
+    let outcome = try await interruptible { [push] in
       defer { printer.finish() }
       return try await call.engine.push(name, push, call.registryOptions) { event in
         if !isQuiet { printer.handle(event) }
