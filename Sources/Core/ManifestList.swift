@@ -64,6 +64,11 @@ public struct ManifestList: Hashable, Sendable {
     public init() {}
   }
 
+  /// The same list under another name.
+  public func named(_ name: ImageReference) -> ManifestList {
+    ManifestList(name: name, entries: entries, annotations: annotations, kind: kind, document: document)
+  }
+
   /// The images in the store that it names.
   public var images: [Digest] {
     entries.compactMap { if case .store(let image) = $0.place { image } else { nil } }

@@ -72,7 +72,13 @@ extension Engine {
     try await withStore { store in
       let reference = try ImageReference(target)
       guard reference.digest == nil else { throw Failure("tag \(target)", "a tag can't have a digest") }
-      try store.tag(reference, try store.resolve(source).id)
+      let image = try store.resolve(source)
+      try store.tag(reference, image.id)
+      // A name of images for several platforms gives the further name all of them.
+      guard let name = try? ImageReference(source), name.digest == nil, name != reference,
+        let list = try store.list(name), list.kind == .image, list.images.contains(image.id)
+      else { return }
+      try store.changeList(reference) { $0 = list.named(reference) }
     }
   }
 

@@ -9,6 +9,7 @@ are installed.
 
 import argparse
 import contextlib
+import encodings.idna  # While this user can still read it: server names need it.
 import json
 import os
 import shutil
@@ -20,7 +21,7 @@ from pathlib import Path
 import harness
 from harness import Problem, Stave, Tally
 from registry_oci import INDEX, OCIRegistry
-from registry_servers import DebianRegistry
+from registry_servers import DebianRegistry, Missing
 import users
 
 BOTH = "linux/amd64,linux/arm64"
@@ -138,9 +139,12 @@ def test_create_annotate_push(t):
         if said := t.tool("skopeo", "inspect", "--raw", "--tls-verify=false", f"docker://{host}/a:list"):
             t.equal(json.loads(said), index, "skopeo")
         (t.home / "podman.conf").write_text(f'[[registry]]\nlocation = "{host}"\ninsecure = true\n')
-        if said := t.tool("podman", "manifest", "inspect", f"docker://{host}/a:list",
+        if said := t.tool("podman", "manifest", "inspect", f"{host}/a:list",
                           env={"CONTAINERS_REGISTRIES_CONF": str(t.home / "podman.conf")}):
             t.equal([m["digest"] for m in json.loads(said)["manifests"]], digests, "podman")
+        # docker takes only the answer of a Go server for plain HTTP.
+        if isinstance(registry, OCIRegistry):
+            continue
         if said := t.tool("docker", "manifest", "inspect", "--insecure", f"{host}/a:list"):
             t.equal([m["platform"]["architecture"] for m in json.loads(said)["manifests"]], ["amd64", "arm64"], "docker")
 
@@ -328,6 +332,34 @@ def test_a_step_that_cannot_run(t):
             say=("qemu-user-static", "linux/riscv64", 'RUN ["/program"]', "exec format error"))
 
 
+INTERPRETER = """
+#include <fcntl.h>
+#include <stdio.h>
+int main(int count, char **words) { return dprintf(open("/ran", O_CREAT | O_WRONLY, 0644), "%s", words[1]) < 0; }
+"""
+REGISTER = r""":stave-test:M::\x7fELF\x02\x01\x01\x00\x00\x00\x00\x00\x00\x00\x00\x00\x02\x00\xf3\x00:%s:%s:F"""
+
+
+def test_a_step_that_an_interpreter_runs(t):
+    """A program for another processor, in a user namespace with interpreters of its own (Linux 6.7)."""
+    if not all(map(shutil.which, ("gcc", "unshare"))):
+        raise Missing("gcc or unshare is not installed")
+    (t.folder / "interpreter.c").write_text(INTERPRETER)
+    t.tool("gcc", "-static", "-o", str(t.folder / "interpreter"), str(t.folder / "interpreter.c"))
+    folder = t.context('FROM scratch\nCOPY program /program\nRUN ["/program"]\n')
+    (folder / "program").write_bytes(b"\x7fELF\x02\x01\x01" + bytes(9) + b"\x02\x00\xf3\x00\x01\x00\x00\x00" + bytes(40))
+    (folder / "program").chmod(0o755)
+    mask = r"\xff" * 7 + r"\x00" + r"\xff" * 8 + r"\xfe" + r"\xff" * 3
+    register, binfmt = REGISTER % (mask, t.folder / "interpreter"), "/proc/sys/fs/binfmt_misc"
+    prepare = f"mount -t binfmt_misc none {binfmt} && printf '%s' '{register}' > {binfmt}/register"
+    within = ["unshare", "-Urm", "--map-root-user", "sh", "-c"]
+    if subprocess.run([*within, prepare], capture_output=True).returncode != 0:
+        raise Missing("the kernel has no interpreters of a user namespace")
+    said = t.tool(*within, f'{prepare} && exec "$@"', "sh", t.binary, "--root", str(t.folder / "inner"), "build",
+                  "--platform", "linux/riscv64", "-t", "made", "-q", str(folder))
+    t.equal(said.startswith("sha256:"), True, said)
+
+
 def test_pull_of_all_platforms(t):
     registry, other = t.registry(), t.registry()
     name = f"{registry.host}/made:1"
@@ -357,7 +389,8 @@ def test_pull_of_all_platforms(t):
     registry.close()
     t.ok("tag", name, f"{other.host}/copy:1", stave=stave)
     t.ok("push", "-q", f"{other.host}/copy:1", stave=stave)
-    t.equal("config" in stored(other, "copy", "1"), True, "a further name is of one image")
+    t.equal(other.tags["copy", "1"], digest, "the digest of a further name")
+    t.equal(t.inspect(f"{other.host}/copy@{digest}"), document, "what the registry says")
     t.ok("manifest", "push", name, f"{other.host}/copy:2", stave=stave)
     t.equal(other.tags["copy", "2"], digest, "the digest elsewhere")
     t.equal(other.manifest("copy", "2")[0], json.dumps(document, indent=1).encode(), "bytes")
@@ -403,6 +436,8 @@ def main():
                 with ground.stack:
                     function(ground)
                 tally.ok()
+            except Missing as missing:
+                tally.skip(name, missing)
             except Problem as problem:
                 tally.fail(name, problem)
             except Exception:
