@@ -23,6 +23,8 @@ public final class OpenFile: Sendable {
     case read
     /// For writing at the end of what is there.
     case append
+    /// For writing at the end of a file that exists.
+    case appendExisting
     /// For writing; created, emptied if it exists, permissions 0666 less the umask.
     case create
     /// For reading and writing; created 0600; `exists` if there is one.
@@ -34,6 +36,7 @@ public final class OpenFile: Sendable {
       switch self {
       case .read: O_RDONLY
       case .append: O_WRONLY | O_APPEND | O_CREAT
+      case .appendExisting: O_WRONLY | O_APPEND
       case .create: O_WRONLY | O_CREAT | O_TRUNC
       case .createNew: O_RDWR | O_CREAT | O_EXCL
       case .readWrite: O_RDWR | O_CREAT
@@ -76,6 +79,21 @@ public final class OpenFile: Sendable {
       if more.isEmpty { return out }
       guard out.count + more.count <= limit else { throw Failure("read \(path)", "larger than \(limit) bytes") }
       out.append(contentsOf: more)
+    }
+  }
+
+  /// Reads to the end of the line that begins here, without it, or to the end of the file; throws a `Failure` when it
+  /// is longer than `limit` bytes. More may have been read.
+  public func readLine(limit: Int = 1 << 24) throws -> [UInt8] {
+    var out: [UInt8] = []
+    while true {
+      let more = try [UInt8](unsafeUninitializedCapacity: 8192) { buffer, count in
+        count = try read(into: UnsafeMutableRawBufferPointer(buffer))
+      }
+      if let end = more.firstIndex(of: UInt8(ascii: "\n")) { return out + more[..<end] }
+      if more.isEmpty { return out }
+      guard out.count + more.count <= limit else { throw Failure("read \(path)", "larger than \(limit) bytes") }
+      out += more
     }
   }
 

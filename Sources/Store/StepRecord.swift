@@ -53,7 +53,7 @@ public struct StepRecord: Sendable, Equatable {
       title: json["title"]?.string ?? "")
   }
 
-  /// The record without `logPath`, which its place in the store says, and `preimage`, which has a file of its own.
+  /// The record without `logPath`, which its place in the store says, and `preimage`, which has a line of its own.
   public var json: JSON {
     JSON.members([
       "key": .string(key.text), "definitionKey": .string(definitionKey.text),

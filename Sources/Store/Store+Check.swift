@@ -133,7 +133,7 @@ extension Store {
       guard let key = try? Digest("sha256:" + name.prefix { $0 != "." }) else {
         return try checkStray(path, "steps/\(name)", "it belongs to no step", repair)
       }
-      guard name.hasSuffix(".json"), !name.hasSuffix(".preimage.json") else { return nil }
+      guard name.hasSuffix(".json") else { return nil }
       return try examine("step \(key)", repair) {
         guard let status = try HostPath.status(path), oldestLease.map({ status.mtime < $0 }) ?? true else { return nil }
         guard let record = try stepRecord(key) else { return "its record is damaged" }

@@ -2,7 +2,7 @@ public import Core
 internal import Linux
 
 extension Store {
-  /// The directory of the container `id`: `config.json`, `state.json`, `upper`, `work`, logs and what its maker adds.
+  /// The directory of the container `id`: `record.jsonl`, `upper`, `work`, logs and what its maker adds.
   public func containerPath(_ id: String) -> String { paths.container(id) }
 
   /// A new ID: 64 random hexadecimal digits.
@@ -20,8 +20,8 @@ extension Store {
     try HostPath.makeDirectories("\(temporary)/upper")
     try HostPath.makeDirectories("\(temporary)/work")
     // Nobody sees the directory before it is renamed.
-    try OpenFile("\(temporary)/config.json", .create, permissions: 0o600).write(document(record).bytes)
-    try OpenFile("\(temporary)/state.json", .create, permissions: 0o600).write(record.state.json.bytes)
+    try OpenFile("\(temporary)/record.jsonl", .create, permissions: 0o600)
+      .write(ContainerFile.lines(document(record), record.state))
     try withContainerLock {
       try claim(record.name, for: record.id)
       try HostPath.rename(temporary, to: paths.container(record.id))
@@ -59,16 +59,16 @@ extension Store {
   /// Whether a container has the name.
   public func isNameTaken(_ name: String) throws -> Bool { try owner(of: name) != nil }
 
-  /// Replaces the container's state. Not synced: what is lost with the power was not running after it.
+  /// Says what the container's state is from now on. Not synced: what is lost with the power was not running after it.
   public func setState(_ id: String, _ state: ContainerState) throws {
-    try replace("\(paths.container(id))/state.json", with: state.json.bytes, durable: false)
+    try containerFile(id).append(state: state)
   }
 
   /// Replaces the container's own document.
   public func setConfig(_ id: String, _ config: JSON) throws {
     var record = try container(id: id)
     record.config = config
-    try replace("\(paths.container(id))/config.json", with: document(record).bytes, durable: false)
+    try containerFile(id).append(container: document(record), durable: false)
   }
 
   /// Gives the container another name; throws if that is taken.
@@ -79,7 +79,7 @@ extension Store {
       try claim(name, for: id)
       let old = record.name
       record.name = name
-      try replace("\(paths.container(id))/config.json", with: document(record).bytes, durable: true)
+      try containerFile(id).append(container: document(record), durable: true)
       try HostPath.removeFile("\(paths.containerNames)/\(old)")
     }
   }
@@ -103,18 +103,17 @@ extension Store {
 
   /// The container with the whole ID `id`.
   func container(id: String) throws -> ContainerRecord {
-    let directory = paths.container(id)
-    guard let config = try readIfThere("\(directory)/config.json") else {
+    guard let bytes = try readIfThere(containerFile(id).path) else {
       throw noSuchContainer(id)
     }
-    let json = try JSON.parse(config)
-    guard let name = json["name"]?.string,
+    let (container, state) = ContainerFile.read(bytes)
+    guard let json = container, let name = json["name"]?.string,
       let created = json["created"]?.string.flatMap({ Timestamp(rfc3339: $0) })
     else { throw Failure("read container \(id.prefix(12))", "its record is damaged") }
     var record = ContainerRecord(
       id: id, name: name, created: created, image: try json["image"]?.string.map { try Digest($0) },
       imageName: json["imageName"]?.string ?? "", config: json["config"] ?? .null,
-      state: try state(id) ?? .exited(code: 255, started: nil, finished: created, error: "its state was lost"))
+      state: state ?? .exited(code: 255, started: nil, finished: created, error: "its state was lost"))
     if case .running(let process, let started) = record.state, !process.isAlive {
       record.state = .exited(
         code: 255, started: started, finished: started, error: "the process that ran it was killed")
@@ -122,21 +121,15 @@ extension Store {
     return record
   }
 
-  /// What has become of the container; nil if that was lost, as with the power: the file is not synced.
-  private func state(_ id: String) throws -> ContainerState? {
-    let directory = paths.container(id)
-    if let bytes = try readIfThere("\(directory)/state.json") {
-      return try Store.unlessDamaged { try ContainerState(json: JSON.parse(bytes)) }
-    }
-    // Removed since its record was read?
-    if try HostPath.status(directory) == nil { throw noSuchContainer(id) }
-    return nil
-  }
-
   /// The image that the container needs, as far as its record can still tell.
   func containerImage(_ id: String) throws -> Digest? {
-    guard let bytes = try readIfThere("\(paths.container(id))/config.json") else { return nil }
-    return try Store.unlessDamaged { try JSON.parse(bytes)["image"]?.string.map { try Digest($0) } } ?? nil
+    guard let bytes = try readIfThere(containerFile(id).path) else { return nil }
+    return try Store.unlessDamaged { try ContainerFile.read(bytes).container?["image"]?.string.map { try Digest($0) } }
+      ?? nil
+  }
+
+  func containerFile(_ id: String) -> ContainerFile {
+    ContainerFile(path: "\(paths.container(id))/record.jsonl")
   }
 
   private func noSuchContainer(_ id: String) -> Failure {
@@ -176,14 +169,15 @@ extension Store {
   /// Makes the name a symbolic link to the ID; under the lock. A link to a container that is gone is no claim.
   private func claim(_ name: String, for id: String) throws {
     let link = "\(paths.containerNames)/\(name)"
-    if try HostPath.makeSymlink(link, target: id) { return }
+    let target = ContainerLink.target(id)
+    if try HostPath.makeSymlink(link, target: target) { return }
     if let owner = try owner(of: name), owner != id {
       throw Failure(
         "use container name \"\(name)\"", "it is in use by container \(owner.prefix(12))",
         hint: "remove or rename that container first", exitCode: 125)
     }
     try HostPath.removeFile(link)
-    guard try HostPath.makeSymlink(link, target: id) else {
+    guard try HostPath.makeSymlink(link, target: target) else {
       throw Failure("use container name \"\(name)\"", "it was taken meanwhile", exitCode: 125)
     }
   }
@@ -196,6 +190,6 @@ extension Store {
   /// The ID that the name's link holds, whether the container exists or not.
   private func linked(_ name: String) throws -> String? {
     guard !name.isEmpty, name != ".", name != "..", !name.utf8.contains(47), !name.utf8.contains(0) else { return nil }
-    return try HostPath.readLink("\(paths.containerNames)/\(name)")
+    return try HostPath.readLink("\(paths.containerNames)/\(name)").flatMap(ContainerLink.id)
   }
 }

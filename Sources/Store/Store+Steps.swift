@@ -27,7 +27,7 @@ extension Store {
 
   /// The record of the step `key`, whether its result still exists or not; a damaged one counts as none.
   public func stepRecord(_ key: Digest) throws -> StepRecord? {
-    guard let bytes = try readIfThere(paths.step(key)),
+    guard let bytes = try readIfThere(paths.step(key), read: { try $0.readLine() }),
       let json = try? JSON.parse(bytes), var record = try? StepRecord(json: json), record.key == key
     else { return nil }
     if try HostPath.status(paths.log(key)) != nil { record.logPath = paths.log(key) }
@@ -36,18 +36,19 @@ extension Store {
 
   /// What the key of the step was made from, or nil if there is no record.
   public func preimage(ofStep key: Digest) throws -> JSON? {
-    guard let bytes = try readIfThere(paths.preimage(key)) else { return nil }
-    return try? JSON.parse(bytes)
+    guard let bytes = try readIfThere(paths.step(key)), let end = bytes.firstIndex(of: UInt8(ascii: "\n")) else {
+      return nil
+    }
+    return try? JSON.parse(Array(bytes[(end + 1)...]))
   }
 
   /// Keeps `record`, whose `definitionKey` then leads to it. Its log, if it has one, is moved from `logPath`.
   public func putStep(_ record: StepRecord) throws {
     // Without output this time there may be a log of another time.
     if let log = record.logPath { try keepLog(from: log, key: record.key) } else { try removeLog(record.key) }
-    try replace(paths.preimage(record.key), with: record.preimage.bytes, durable: false)
-    var small = record
-    small.preimage = .null
-    try replace(paths.step(record.key), with: small.json.bytes, durable: false)
+    // The pre-image may be long. What every build reads is the line before it.
+    let bytes = record.json.bytes + [UInt8(ascii: "\n")] + record.preimage.bytes
+    try replace(paths.step(record.key), with: bytes, durable: false)
     if record.definitionKey != record.key { try putAlias(record.definitionKey, to: record.key) }
   }
 
@@ -69,6 +70,8 @@ extension Store {
 
   /// Makes the definition key lead to the content key `key`.
   public func putAlias(_ definitionKey: Digest, to key: Digest) throws {
+    // To read is a tenth of what it costs to replace.
+    if try alias(definitionKey) == key { return }
     try replace(paths.alias(definitionKey), with: Array(key.text.utf8), durable: false)
   }
 
@@ -95,15 +98,16 @@ extension Store {
   func removeStep(_ key: Digest, _ definitionKey: Digest?) throws {
     // The record last: a removal that is killed can be done again.
     if let definitionKey, try alias(definitionKey) == key { try HostPath.removeFile(paths.alias(definitionKey)) }
-    try HostPath.removeFile(paths.preimage(key))
     try HostPath.removeFile(paths.log(key))
     try HostPath.removeFile(paths.step(key))
   }
 
-  /// All bytes of one of the store's small files, nil if it is not there.
-  func readIfThere(_ path: String, limit: Int = 256 << 20) throws -> [UInt8]? {
+  /// All bytes of one of the store's small files, or what `read` takes of it; nil if it is not there.
+  func readIfThere(
+    _ path: String, read: (OpenFile) throws -> [UInt8] = { try $0.readAll(limit: 256 << 20) }
+  ) throws -> [UInt8]? {
     do {
-      return try HostPath.read(path, limit: limit)
+      return try read(OpenFile(path))
     } catch let error as SystemError where error.code == .noEntry {
       return nil
     }

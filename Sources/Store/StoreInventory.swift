@@ -143,9 +143,7 @@ extension Store {
   }
 
   private func inventory(_ record: StepRecord) throws -> StoreInventory.Record {
-    let files = try [paths.step(record.key), paths.preimage(record.key), paths.log(record.key)].map {
-      try HostPath.status($0)
-    }
+    let files = try [paths.step(record.key), paths.log(record.key)].map { try HostPath.status($0) }
     return StoreInventory.Record(
       key: record.key, definitionKey: record.definitionKey, title: record.title, layer: record.resultDiffID,
       stack: record.stack.isEmpty ? record.resultDiffID.map { [$0] } ?? [] : record.stack.map(\.diffID),

@@ -60,8 +60,8 @@ struct StorePaths: Sendable {
   func stack(_ identity: Digest) -> String { "\(stacks)/\(identity.encoded)" }
   func stackIndex(_ identity: Digest) -> String { "\(stack(identity))/index" }
   func stackLayers(_ identity: Digest) -> String { "\(stack(identity))/layers" }
+  /// Two lines of JSON: the record, then what its key was made from.
   func step(_ key: Digest) -> String { "\(steps)/\(key.encoded).json" }
-  func preimage(_ key: Digest) -> String { "\(steps)/\(key.encoded).preimage.json" }
   func log(_ key: Digest) -> String { "\(steps)/\(key.encoded).log" }
   func alias(_ definitionKey: Digest) -> String { "\(steps)/\(definitionKey.encoded).alias" }
   func claim(_ definitionKey: Digest) -> String { "\(steps)/\(definitionKey.encoded).lock" }

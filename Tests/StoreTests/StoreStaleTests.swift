@@ -147,17 +147,19 @@ import Testing
   #expect(try scratch.store.database().rows().map(\.id) == [image.id])
 }
 
-@Test(arguments: ["", "{", "{}"]) func containerWhoseStateIsLostStays(left: String) throws {
+@Test(arguments: ["", "\n{\"state\":", "\n{\"state\":{}}\n"])
+func containerWhoseStateIsLostStays(left: String) throws {
   let scratch = try Scratch()
   let store = scratch.store
   let record = try scratch.container("one", nil)
   try HostPath.write(Array("kept".utf8), to: store.containerPath(record.id) + "/upper/file")
-  // As a power cut leaves it.
-  try HostPath.write(Array(left.utf8), to: store.containerPath(record.id) + "/state.json")
+  // As a power cut may leave it: the lines after the first are lost, or damaged.
+  let path = store.containerFile(record.id).path
+  let line = try #require(String(decoding: HostPath.read(path), as: UTF8.self).split(separator: "\n").first)
+  try HostPath.write(Array("\n\(line)\n\(left)".utf8), to: path)
   #expect(try store.check(repair: true).isEmpty)
   let state = try store.container("one").state
   #expect(state == .exited(code: 255, started: nil, finished: record.created, error: "its state was lost"))
-  try HostPath.removeFile(store.containerPath(record.id) + "/state.json")
   #expect(try store.containers().map(\.state) == [state])
   #expect(try HostPath.status(store.containerPath(record.id) + "/upper/file") != nil)
 }
@@ -166,8 +168,8 @@ import Testing
   let scratch = try Scratch()
   let image = try scratch.image([scratch.layer("a", "1")])
   let record = try scratch.container("one", image.id)
-  let json = JSON.object(["image": .string(image.id.text)])
-  try HostPath.write(json.bytes, to: scratch.store.containerPath(record.id) + "/config.json")
+  let lines = ContainerFile.lines(.object(["image": .string(image.id.text)]), .created)
+  try HostPath.write(lines, to: scratch.store.containerFile(record.id).path)
   #expect(try scratch.store.containers().isEmpty)
   #expect(try scratch.store.prune(PrunePlan.Scope(unusedImages: true)).isEmpty)
   #expect(try scratch.store.check().map(\.object) == ["container \(record.shortID)"])
@@ -177,7 +179,7 @@ import Testing
   let scratch = try Scratch()
   let image = try scratch.image([scratch.layer("a", "1")])
   let record = try scratch.container("one", image.id)
-  let config = scratch.store.containerPath(record.id) + "/config.json"
+  let config = scratch.store.containerFile(record.id).path
   // What stands there can't be read now, as with too many open files.
   try HostPath.removeFile(config)
   try HostPath.makeDirectories(config)

@@ -75,8 +75,8 @@ def fill(store, count):
                 "stack": [{"diffID": f"sha256:{below}", "created": "2024-01-01T00:00:00Z"} for below in stack],
                 "started": "2024-01-01T00:00:00Z", "durations": {"run": 1000000 * step}, "exitCode": 0,
                 "title": f"RUN make {name}"}
-            (store / "steps" / f"{key}.json").write_text(json.dumps(record, sort_keys=True, separators=(",", ":")))
-            (store / "steps" / f"{key}.preimage.json").write_text('{"op":"exec"}')
+            text = json.dumps(record, sort_keys=True, separators=(",", ":")) + '\n{"op":"exec"}'
+            (store / "steps" / f"{key}.json").write_text(text)
             (store / "steps" / f"{definition}.alias").write_text(f"sha256:{key}")
         if chain % 10 == 0:
             manifests.append(image(layout, chain, stack, tars))
