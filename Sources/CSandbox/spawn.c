@@ -1,4 +1,4 @@
-// The launching side: threads that make the clones.
+// The launching side: the threads that make the clones.
 #define _GNU_SOURCE
 #include "launch.h"
 #include <errno.h>
@@ -117,6 +117,10 @@ static void clone_child(struct request *request, const struct arena *arena) {
 
 // A child that takes other ids makes the memory it is in undumpable, which hides much of /proc/self from its owner
 // outside the initial user namespace. Not while another child is in it: others of its user could look into it.
+static void begin_sharing(void) {
+  if (sharing++ == 0) was_dumpable = prctl(PR_GET_DUMPABLE, 0, 0, 0, 0) == 1;
+}
+
 static void stop_sharing(void) {
   if (--sharing == 0 && was_dumpable && prctl(PR_GET_DUMPABLE, 0, 0, 0, 0) != 1) prctl(PR_SET_DUMPABLE, 1, 0, 0, 0);
 }
@@ -147,7 +151,7 @@ static void *serve(void *unused) {
     queue = request->next;
     if (!queue) queue_end = &queue;
     queued--;
-    if (sharing++ == 0) was_dumpable = prctl(PR_GET_DUMPABLE, 0, 0, 0, 0) == 1;
+    begin_sharing();
     pthread_mutex_unlock(&lock);
     clone_child(request, &arena);
     pthread_mutex_lock(&lock);
@@ -173,8 +177,28 @@ static int start_thread(void) {
   return 0;
 }
 
+// Clones in the main thread, which lives as long as the process, too: a command that starts one process needs no second
+// thread for it.
+static int clone_here(struct request *request) {
+  static struct arena arena;
+  if (!arena.stack) arena = make_arena();
+  sigset_t all, before;
+  sigfillset(&all);
+  pthread_sigmask(SIG_SETMASK, &all, &before);
+  pthread_mutex_lock(&lock);
+  begin_sharing();
+  pthread_mutex_unlock(&lock);
+  clone_child(request, &arena);
+  pthread_mutex_lock(&lock);
+  stop_sharing();
+  pthread_mutex_unlock(&lock);
+  pthread_sigmask(SIG_SETMASK, &before, NULL);
+  return request->error;
+}
+
 static int submit(struct request *request) {
   enum { max_threads = 32 };
+  if (gettid() == getpid()) return clone_here(request);
   pthread_mutex_lock(&lock);
   int error = 0;
   if (queued >= idle && threads < max_threads) error = start_thread();
