@@ -17,6 +17,13 @@ public final class FileLock: Sendable {
     return FileLock(file)
   }
 
+  /// As `acquire`, but nothing is made: throws where `path` does not exist.
+  public static func acquire(existing path: String, _ kind: Kind) throws -> FileLock {
+    let file = try OpenFile(path)
+    try check("lock \(path)") { flock(file.descriptor, operation(kind)) }
+    return FileLock(file)
+  }
+
   /// As `acquire`, but nil at once where another holder is in the way.
   public static func attempt(_ path: String, _ kind: Kind) throws -> FileLock? {
     let file = try open(path)

@@ -16,7 +16,9 @@ extension Store {
   @discardableResult
   public func createContainer(_ record: ContainerRecord) throws -> String {
     try checkName(record.name)
-    let temporary = try makeTemporaryDirectory("container", mode: 0o700)
+    // A directory of its own below `tmp` becomes the container's: one less to make and to remove.
+    let folder = try Workspace(paths)
+    let temporary = folder.path
     try HostPath.makeDirectories("\(temporary)/upper")
     try HostPath.makeDirectories("\(temporary)/work")
     // Nobody sees the directory before it is renamed.
@@ -24,7 +26,7 @@ extension Store {
       .write(ContainerFile.lines(document(record), record.state))
     try withContainerLock {
       try claim(record.name, for: record.id)
-      try HostPath.rename(temporary, to: paths.container(record.id))
+      try folder.move(to: paths.container(record.id))
     }
     return paths.container(record.id)
   }
@@ -89,16 +91,19 @@ extension Store {
   public func removeContainer(_ id: String, name: String? = nil) throws {
     // It may have been renamed since its caller knew it.
     let name = try name.flatMap { try linked($0) == id ? $0 : nil } ?? (try? container(id: id).name)
-    let temporary = try temporaryPath("container")
-    try withContainerLock {
-      do {
+    let temporary = "\(paths.temporary)/\(Machine.processID)-\(id.prefix(12))"
+    do {
+      // What is below `tmp` without a holder, anyone removes.
+      let holder = try FileLock.acquire(existing: paths.container(id), .exclusive)
+      defer { holder.release() }
+      try withContainerLock {
         try HostPath.rename(paths.container(id), to: temporary)
-      } catch let error as SystemError where error.code == .noEntry {
-        throw noSuchContainer(id)
+        if let name, try linked(name) == id { try HostPath.removeFile("\(paths.containerNames)/\(name)") }
       }
-      if let name, try linked(name) == id { try HostPath.removeFile("\(paths.containerNames)/\(name)") }
+      try HostPath.removeTree(temporary)
+    } catch let error as SystemError where error.code == .noEntry {
+      throw noSuchContainer(id)
     }
-    try HostPath.removeTree(temporary)
   }
 
   /// The container with the whole ID `id`.

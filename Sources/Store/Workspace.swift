@@ -7,6 +7,7 @@ final class Workspace: Sendable {
   let path: String
   private let lock: FileLock
   private let counter = Mutex(0)
+  private let isMoved = Mutex(false)
 
   /// Makes and locks a new one. The lock on `tmp` itself closes the gap between the two.
   init(_ paths: StorePaths) throws {
@@ -16,7 +17,13 @@ final class Workspace: Sendable {
     gate.release()
   }
 
-  deinit { try? HostPath.removeTree(path) }
+  deinit { if !isMoved.withLock({ $0 }) { try? HostPath.removeTree(path) } }
+
+  /// Moves the directory, which stays held as long as this object lives, out of `tmp`.
+  func move(to place: String) throws {
+    try HostPath.rename(path, to: place)
+    isMoved.withLock { $0 = true }
+  }
 
   func newPath(_ prefix: String) -> String {
     let number = counter.withLock { counter in

@@ -39,3 +39,21 @@ import Testing
   // What is over at the end must be zero: one ID has one text.
   #expect(ContainerLink.id(String(repeating: "A", count: 43) + "B") == nil)
 }
+
+@Test func containerIsRemovedOnceByMany() async throws {
+  let scratch = try Scratch()
+  let root = scratch.store.root
+  for _ in 0..<10 {
+    let record = try scratch.container("one", nil)
+    let removed = await withTaskGroup(of: Bool.self) { group in
+      for _ in 0..<4 {
+        group.addTask {
+          await BlockingPool.shared.run { (try? Store.open(root: root).removeContainer(record.id)) != nil }
+        }
+      }
+      return await group.reduce(0) { $0 + ($1 ? 1 : 0) }
+    }
+    #expect(removed == 1)
+    #expect(try HostPath.status(scratch.store.containerPath(record.id)) == nil)
+  }
+}

@@ -57,6 +57,7 @@ import Testing
   #expect(message { try store.renameContainer(one.id, to: "one") }.contains("in use"))
   #expect(try store.containers().count == 2)
   try store.removeContainer(one.id)
+  #expect(message { try store.removeContainer(one.id) } == "no such container: \(one.shortID)")
   #expect(try !store.isNameTaken("two"))
   #expect(try HostPath.status(store.containerPath(one.id)) == nil)
 }
