@@ -47,6 +47,9 @@ public enum JSON: Sendable, Hashable {
   }
 
   /// An array of strings.
+  public static func strings(_ values: [String]) -> JSON { .array(values.map { .string($0) }) }
+
+  /// An array of strings.
   public static func strings(_ values: some Sequence<String>) -> JSON { .array(values.map { .string($0) }) }
 
   /// A string, or nil for an empty one: the `omitempty` of Go.

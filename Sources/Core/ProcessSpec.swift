@@ -105,6 +105,14 @@ public struct ProcessSpec: Sendable, Equatable {
     /// its device table). The process's own mount namespace mounts it, from the files themselves or, with `loop`,
     /// through loop devices.
     case erofs(index: String, devices: [String], loop: Bool = false)
+
+    /// The tree, or the index: equal ones are of one layer.
+    public var path: String {
+      switch self {
+      case .tree(let path): path
+      case .erofs(let index, _, _): index
+      }
+    }
   }
 
   /// Host files that are bound over `/etc/hosts`, `/etc/resolv.conf` and `/etc/hostname`; nil leaves the image's own.

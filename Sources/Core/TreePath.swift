@@ -77,8 +77,11 @@ public struct TreePath: Hashable, Sendable, Comparable, CustomStringConvertible 
   }
 
   /// The path of the entry `name` in this directory. `name` is one component, as read from a directory.
-  public func child(_ name: some Collection<UInt8>) -> TreePath {
-    if bytes.isEmpty { return TreePath(verified: Array(name)) }
+  public func child(_ name: some Collection<UInt8>) -> TreePath { child(Array(name)) }
+
+  /// As above, for what nearly all callers have.
+  public func child(_ name: [UInt8]) -> TreePath {
+    if bytes.isEmpty { return TreePath(verified: name) }
     var out: [UInt8] = bytes
     out.reserveCapacity(bytes.count + 1 + name.count)
     out.append(UInt8(ascii: "/"))

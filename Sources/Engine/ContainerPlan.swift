@@ -155,7 +155,8 @@ struct ContainerPlan: Sendable {
   private func applySecurity(_ request: RunRequest, to spec: inout ProcessSpec) throws {
     // What this process lacks it can't give: virtual machines often hold some back, CAP_SYS_RESOURCE for one.
     let own = Machine.capabilities
-    var bounding = own.intersection(request.privileged ? Capability.allCases : spec.capabilities.bounding)
+    var bounding = own.intersection(
+      CapabilityMask(request.privileged ? Capability.allCases : spec.capabilities.bounding))
     func capabilities(_ names: [String]) throws -> [Capability] {
       try names.flatMap { name -> [Capability] in
         if name.uppercased() == "ALL" { return Capability.allCases }
@@ -166,17 +167,17 @@ struct ContainerPlan: Sendable {
         return [capability]
       }
     }
-    var added = Set(try capabilities(request.capabilitiesAdded))
-    let dropped = Set(try capabilities(request.capabilitiesDropped))
+    var added = CapabilityMask(try capabilities(request.capabilitiesAdded))
+    let dropped = CapabilityMask(try capabilities(request.capabilitiesDropped))
     // As Docker: what is added outdoes what is dropped, but all of them less some are those less some.
     let addsAll = request.capabilitiesAdded.contains { $0.uppercased() == "ALL" }
     if addsAll { added.formIntersection(own) }
-    if let missing = added.subtracting(own).sorted().first {
+    if let missing = added.subtracting(own).capabilities.first {
       throw Failure("use capability \(missing.name)", "it is not available to Stave itself")
     }
     let dropsAll = request.capabilitiesDropped.contains { $0.uppercased() == "ALL" }
     bounding = addsAll && !dropsAll ? added.subtracting(dropped) : bounding.subtracting(dropped).union(added)
-    let sorted = bounding.sorted()
+    let sorted = bounding.capabilities
     let granted = spec.user.uid == 0 ? sorted : []
     spec.capabilities = CapabilitySets(bounding: sorted, effective: granted, permitted: granted)
     if request.privileged {

@@ -58,10 +58,9 @@ public enum Machine {
 
   /// The capabilities that this process may give to others (capabilities(7)): permitted, and not barred by its
   /// bounding set. None if /proc can't be read.
-  public static var capabilities: Set<Capability> {
+  public static var capabilities: CapabilityMask {
     func mask(_ name: String) -> UInt64 { UInt64(ownStatus(name), radix: 16) ?? 0 }
-    let own = mask("CapPrm") & mask("CapBnd")
-    return Set(Capability.allCases.filter { own & (1 << UInt64($0.rawValue)) != 0 })
+    return CapabilityMask(rawValue: mask("CapPrm") & mask("CapBnd"))
   }
 
   /// Whether system calls of this process pass a filter (seccomp(2)): a container's, mostly.

@@ -20,7 +20,7 @@ enum Skeleton {
       lines.append((isFile ? "f " : "d ") + target.path)
     }
     lines.sort()
-    let path = directory + "/" + Digest.sha256(lines.joined(separator: "\0")).encoded.prefix(32)
+    let path = "\(directory)/\(String(Digest.sha256(lines.joined(separator: "\0")).encoded.prefix(32)))"
     if try HostPath.status(path) != nil { return path }
     try HostPath.makeDirectories(directory, mode: 0o700)
     let temporary = try HostPath.makeTemporaryDirectory(directory + "/.new-")

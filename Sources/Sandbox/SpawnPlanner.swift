@@ -97,8 +97,8 @@ struct SpawnPlanner {
   /// said above it again, and an overlay refuses the same directory twice.
   private mutating func addLowers(_ lowers: [ProcessSpec.LowerLayer]) throws {
     guard !lowers.isEmpty else { throw Failure("mount the overlay root", "there is no lower layer") }
-    var seen: Set<ProcessSpec.LowerLayer> = []
-    let distinct = lowers.filter { seen.insert($0).inserted }
+    var seen: Set<String> = []
+    let distinct = lowers.filter { seen.insert($0.path).inserted }
     guard distinct.count <= Kernel.maximalLowers else {
       throw Failure(
         "mount the overlay root", "\(distinct.count) layers, but the kernel stacks at most \(Kernel.maximalLowers)")

@@ -24,18 +24,18 @@ extension Store {
 
   /// The images that the descriptors of an index name, sorted by ID.
   private static func rows(of descriptors: [Descriptor]) -> [StateDatabase.Row] {
-    var rows: [Digest: StateDatabase.Row] = [:]
+    var rows: [String: StateDatabase.Row] = [:]
     for descriptor in descriptors {
       guard let text = descriptor.annotations[idKey], let id = try? Digest(text),
         let size = descriptor.annotations[sizeKey].flatMap({ Int64($0) })
       else { continue }
       var plain = descriptor
       plain.annotations = [:]
-      var row = rows[id] ?? StateDatabase.Row(id: id, manifest: plain, size: size, tags: [], repoDigests: [])
+      var row = rows[text] ?? StateDatabase.Row(id: id, manifest: plain, size: size, tags: [], repoDigests: [])
       if let name = descriptor.annotations[nameKeys[1]] { row.tags.append(name) }
       let digests = descriptor.annotations[digestsKey, default: ""].split(separator: " ").map(String.init)
       row.repoDigests = Set(row.repoDigests + digests).sorted()
-      rows[id] = row
+      rows[text] = row
     }
     return rows.values.map { row in
       var row = row

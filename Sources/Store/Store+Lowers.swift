@@ -131,8 +131,8 @@ extension Store {
   /// The places of a stack's layers, topmost first, each layer once: all that the lower one of two equal layers shows, the
   /// upper one shows too.
   private func distinct(_ diffIDs: [Digest]) -> [Int] {
-    var seen: Set<Digest> = []
-    return diffIDs.indices.reversed().filter { seen.insert(diffIDs[$0]).inserted }
+    var seen: Set<String> = []
+    return diffIDs.indices.reversed().filter { seen.insert(diffIDs[$0].encoded).inserted }
   }
 
   /// The layers at those places: what names a whole stack.

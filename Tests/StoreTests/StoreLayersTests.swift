@@ -291,7 +291,7 @@ import Testing
 
   @Test func withoutFileMountsLayersGoThroughLoopDevices() throws {
     // The kernel mounts nothing from a file on a tmpfs.
-    guard Machine.effectiveUserID == 0, Machine.capabilities.contains(.sysAdmin),
+    guard Machine.effectiveUserID == 0, Machine.capabilities.capabilities.contains(.sysAdmin),
       HostPath.fileSystemType("/dev/shm") == 0x0102_1994, try HostPath.status("/dev/loop-control") != nil
     else { return }
     let folder = try HostPath.makeTemporaryDirectory("/dev/shm/stave-store-test-")

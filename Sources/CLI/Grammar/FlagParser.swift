@@ -5,15 +5,13 @@ internal import Core
 ///
 /// Errors have pflag's words and carry no command name: the caller adds where to look for help.
 struct FlagParser {
-  private let longs: [String: Flag]
-  private let shorts: [Character: Flag]
+  // A command has some dozens, and few are given: looking through them is cheaper than making a dictionary.
+  private let flags: [Flag]
   /// False where the first argument ends the flags: `run IMAGE --not-ours`.
   private let isInterspersed: Bool
 
   init(flags: [Flag], isInterspersed: Bool) {
-    longs = Dictionary(flags.map { ($0.name, $0) }, uniquingKeysWith: { first, _ in first })
-    shorts = Dictionary(
-      flags.compactMap { flag in flag.short.map { ($0, flag) } }, uniquingKeysWith: { first, _ in first })
+    self.flags = flags
     self.isInterspersed = isInterspersed
   }
 
@@ -45,8 +43,8 @@ struct FlagParser {
     let body = word.dropFirst(2)
     let name = String(body.prefix { $0 != "=" })
     guard !name.isEmpty, !name.hasPrefix("-") else { throw usage("bad flag syntax: \(word)") }
-    guard let flag = longs[name] else {
-      let visible = longs.values.filter { !$0.isHidden }.map { "--" + $0.name }.sorted()
+    guard let flag = flags.first(where: { $0.name == name }) else {
+      let visible = flags.filter { !$0.isHidden }.map { "--" + $0.name }.sorted()
       throw usage("unknown flag: --\(name)" + didYouMean("--" + name, in: visible))
     }
     if let equals = body.firstIndex(of: "=") {
@@ -63,7 +61,9 @@ struct FlagParser {
   private func short(_ word: String, _ rest: inout ArraySlice<String>, _ values: inout FlagValues) throws {
     var letters = word.dropFirst()
     while let letter = letters.popFirst() {
-      guard let flag = shorts[letter] else { throw usage("unknown shorthand flag: '\(letter)' in \(word)") }
+      guard let flag = flags.first(where: { $0.short == letter }) else {
+        throw usage("unknown shorthand flag: '\(letter)' in \(word)")
+      }
       if letters.first == "=" && letters.count > 1 {
         return try set(flag, String(letters.dropFirst()), &values)
       }
