@@ -279,6 +279,8 @@ def test_build_push_of_platforms(t):
     for entry in index["manifests"]:
         t.equal(stored(registry, "made", entry["digest"])["annotations"], {"a": "b"})
     t.equal(json.loads(metadata.read_text())["containerimage.digest"], t.ok("push", name).out.split("digest: ")[-1].split()[0])
+    # Another tool takes all of it, and checks what it takes.
+    t.tool("skopeo", "copy", "--all", "--src-tls-verify=false", f"docker://{name}", f"oci:{t.folder}/layout:1")
     t.fails("build", "--annotation", "index:i=j", t.context("FROM scratch\nCOPY a /a\n", a=""), say="single platform")
     t.fails("build", "--annotation", "nonsense:i=j", t.context("FROM scratch\nCOPY a /a\n", a=""), say="nonsense")
 
