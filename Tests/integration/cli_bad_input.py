@@ -113,8 +113,10 @@ def test_unknown_user(t):
     t.fails(t.stave("run", "--rm", "-u", "nobodyknows", "busybox", "true"), "nobodyknows")
 
 
-def test_pull_and_push_wait(t):
-    t.fails(t.build("FROM busybox\n", "stave-test/bad", flags=["--pull"]), "not supported yet")
+def test_a_registry_that_is_not_there(t):
+    """Port 9 of this machine: nobody listens."""
+    t.fails(t.build("FROM 127.0.0.1:9/none\n", "stave-test/bad"), "127.0.0.1:9", "Dockerfile:1")
+    t.fails(t.build("FROM busybox\nCOPY --from=127.0.0.1:9/none / /\n", "stave-test/bad"), "127.0.0.1:9", "Dockerfile:2")
 
 
 def test_garbage_dockerfiles(t):
