@@ -230,7 +230,10 @@ final class ContentDigester: @unchecked Sendable {
         hasCapability = isCapable
       } else {
         let path = directory.path(of: index)
-        guard try view.open(path).fill(buffer, at: 0) == count else { throw changed(path) }
+        let part = try view.open(path)
+        guard try part.fill(buffer, at: 0) == count, try part.isStill(listing.identity(index)) else {
+          throw changed(path)
+        }
         hasCapability = !listing.node(index).xattrs.isEmpty
       }
       let digest = RawDigest(hashing: UnsafeRawBufferPointer(rebasing: buffer[..<count]))
@@ -292,6 +295,9 @@ final class ContentDigester: @unchecked Sendable {
       whole = RawDigest(hashing: all)
     }
     guard let listing = file.directory.listing else { return }
+    guard try file.part.isStill(listing.identity(file.position)) else {
+      throw changed(file.directory.path(of: file.position))
+    }
     listing.setContent(file.position, TreeListing.Content(digest: whole, isKnown: true))
     remember(listing, file.position, whole, file.hasCapability)
     end(file.directory, results)

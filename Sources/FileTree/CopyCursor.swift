@@ -36,7 +36,7 @@ final class CopyCursor {
       if case .tree(let view, let path) = entry.data, let host = plan.views[view] as? HostTree {
         items.append(.member(entry))
         walk = [(try CopiedDirectory(host, path, at: entry.entry.path), 0)]
-      } else if entry.entry.kind == .regular, entry.entry.size > CopyCursor.pieceSize, let file = try large(entry) {
+      } else if entry.entry.kind == .regular, entry.entry.size > CopyCursor.pieceSize, let file = try plan.file(entry) {
         items.append(.header(entry.entry))
         large = (file, 0)
       } else {
@@ -70,13 +70,5 @@ final class CopyCursor {
     if next == listing.count { walk.removeLast() }
     if let inner { walk.append((inner, 0)) }
     return first..<next
-  }
-
-  private func large(_ entry: CopyPlan.Entry) throws -> LargeMember? {
-    switch entry.data {
-    case .file(let view, let path, let key): return LargeMember(entry.entry, try plan.views[view].open(path), key)
-    case .part(let part): return LargeMember(entry.entry, part)
-    case .none, .bytes, .tree: return nil
-    }
   }
 }

@@ -10,8 +10,8 @@ public struct CopyPlan: Sendable {
     /// The file `path` of `views[view]`; `key` tells whether its content is that of an earlier time.
     case file(view: Int, path: TreePath, key: FileIdentity?)
     case bytes([UInt8])
-    /// A range of a file, of `entry.size` bytes: a member of an archive.
-    case part(FilePart)
+    /// A range of a file, of `entry.size` bytes: a member of an archive, whose `key` tells whether it is as it was read.
+    case part(FilePart, key: FileIdentity?)
     /// All that is below the directory `path` of `views[view]`, a `HostTree`, is below this directory too, with nothing
     /// else beside it.
     case tree(view: Int, path: TreePath)
@@ -77,7 +77,17 @@ public struct CopyPlan: Sendable {
     case .none, .tree: return MemorySource([])
     case .bytes(let bytes): return MemorySource(bytes)
     case .file(let view, let path, _): return try views[view].open(path).source()
-    case .part(let part): return part.source()
+    case .part(let part, _): return part.source()
+    }
+  }
+
+  /// The file or the range of one that a regular file's data are; nil if they are none.
+  func file(_ entry: Entry) throws -> LargeMember? {
+    guard entry.entry.kind == .regular else { return nil }
+    switch entry.data {
+    case .file(let view, let path, let key): return LargeMember(entry.entry, try views[view].open(path), key)
+    case .part(let part, let key): return LargeMember(entry.entry, part, key)
+    case .none, .bytes, .tree: return nil
     }
   }
 

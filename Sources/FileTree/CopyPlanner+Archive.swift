@@ -4,8 +4,9 @@ internal import Linux
 /// ADD of a local archive: its members go below the destination, as tar would unpack them there, with the owners and
 /// modes that the archive gives them: as in Docker, `--chown` and `--chmod` are for files that are copied.
 extension CopyPlanner {
-  /// Plans the members of the archive `path`; false if the file is none.
-  func unpack(_ path: TreePath, of view: any TreeView, for action: String) throws -> Bool {
+  /// Plans the members of the archive `path`, the file `node`; false if it is none. Throws if it is not as it was when it
+  /// was first seen.
+  func unpack(_ path: TreePath, _ node: TreeNode, of view: any TreeView, for action: String) throws -> Bool {
     let file = try view.open(path)
     guard try ForeignArchive.isArchive(file) else { return false }
     let whole = try ensureDirectory(TreePath(clamping: destination), for: action)
@@ -17,16 +18,17 @@ extension CopyPlanner {
       entry.entry.xattrs = entry.entry.xattrs.filter { HostNode.belongsIntoLayer($0.name) }
       if entry.entry.kind == .regular, entry.entry.size > 0 {
         if isPlain, member.extents == nil {
-          entry.data = .part(file.slice(from: member.dataOffset, count: entry.entry.size))
+          entry.data = .part(file.slice(from: member.dataOffset, count: entry.entry.size), key: node.contentKey)
         } else {
           let kept = try spool ?? Spool(scratch, for: action)
           spool = kept
           let start = try kept.add(reader, size: entry.entry.size)
-          entry.data = .part(FilePart(kept.file, offset: start, length: entry.entry.size))
+          entry.data = .part(FilePart(kept.file, offset: start, length: entry.entry.size), key: nil)
         }
       }
       try addMember(entry, below: whole, for: action)
     }
+    guard try file.isStill(node.contentKey) else { throw Failure("read \(path)", "file changed while it was read") }
     return true
   }
 

@@ -36,8 +36,7 @@ struct CopyWork: Sendable {
 
   private func add(_ member: CopyPlan.Entry, to out: inout TarWriter.Assembled) throws {
     try out.begin(member.entry)
-    if case .file(let view, let path, let key) = member.data {
-      let file = LargeMember(member.entry, try plan.views[view].open(path), key)
+    if let file = try plan.file(member) {
       return try file.append(to: out.bytes, offset: 0, count: Int(member.entry.size), isLast: true)
     }
     guard let source = try plan.source(member) else { return }
@@ -119,7 +118,7 @@ final class CopiedDirectory: Sendable {
 final class LargeMember: Sendable {
   let entry: TarEntry
   private let part: FilePart
-  /// What a file of the host was when it was listed.
+  /// What a file of the host was when it was first seen.
   private let identity: FileIdentity?
   private let isSparse: Bool
 
@@ -136,15 +135,11 @@ final class LargeMember: Sendable {
     // One byte more than is wanted tells whether there is more.
     let room = out.room(isLast ? count + 1 : count)
     let read = isSparse ? try part.file.fillSparse(room, at: offset) : try part.fill(room, at: offset)
-    guard read == count, try !isLast || isSame() else {
+    // Each time: pieces are read in any order.
+    guard read == count, try part.isStill(identity) else {
       throw Failure("read \(entry.path)", "file changed while it was read")
     }
     out.advance(count)
     if isLast { out.appendZeros(TarHeader.padding(entry.size)) }
-  }
-
-  private func isSame() throws -> Bool {
-    guard let identity else { return true }
-    return FileIdentity(try part.file.status()) == identity
   }
 }

@@ -12,4 +12,10 @@ extension FilePart {
     }
     return filled
   }
+
+  /// Whether the file is what had `identity`; of a file without one nobody knows better.
+  func isStill(_ identity: FileIdentity?) throws -> Bool {
+    guard let identity else { return true }
+    return FileIdentity(try file.status()) == identity
+  }
 }

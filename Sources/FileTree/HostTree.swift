@@ -4,7 +4,8 @@ internal import Synchronization
 
 /// A directory of the host as a tree: a build context, less what its ignore file hides.
 ///
-/// Listings are kept, so that all steps of a build see one state of it and walk it once.
+/// Listings and nodes are kept, so that all steps of a build see one state of it and walk it once: what a digest was made
+/// of is what is copied, or the copy fails.
 public struct HostTree: TreeView {
   /// Whom the files belong to.
   public enum Owner: Sendable, Equatable {
@@ -31,7 +32,14 @@ public struct HostTree: TreeView {
 
   public func exclusion(_ path: TreePath) -> IgnoreLine? { ignore?.explain(path) }
 
+  /// As it was when it was first asked for. Throws a `Failure` if it can't be kept in memory and has changed since.
   public func entry(_ path: TreePath) throws -> TreeNode? {
+    if let kept = listings.node(path) { return kept.node }
+    guard let kept = listings.keep(try read(path), at: path) else { throw changed(path) }
+    return kept.node
+  }
+
+  private func read(_ path: TreePath) throws -> TreeNode? {
     guard let status = try directory.status(path) else { return nil }
     if let ignore, !path.isRoot {
       // A directory that an exception reaches into can be named even if nothing in it is left.
@@ -58,10 +66,12 @@ public struct HostTree: TreeView {
   /// changed since it was listed first.
   func listing(_ path: TreePath) throws -> TreeListing {
     if let kept = listings.of(path) { return kept }
-    guard let listing = listings.keep(try list(path), of: path) else {
-      throw Failure("read \(path) in \(label)", "it changed while it was copied")
-    }
+    guard let listing = listings.keep(try list(path), of: path) else { throw changed(path) }
     return listing
+  }
+
+  private func changed(_ path: TreePath) -> Failure {
+    Failure("read \(path) in \(label)", "it changed while it was copied")
   }
 
   /// Opens the directory `path` itself.
@@ -109,13 +119,33 @@ public struct HostTree: TreeView {
   }
 }
 
-/// Listings of directories, up to 150,000 entries in all. The rest is read again; of it a hash is kept, which tells
-/// whether it is as it was.
+/// Listings of directories and single nodes, up to 150,000 entries in all. The rest is read again; of it a hash is kept,
+/// which tells whether it is as it was.
 private final class Listings: Sendable {
+  /// What was found at a path.
+  struct Found {
+    var node: TreeNode?
+
+    /// A hash of all that reaches an image, and of what tells contents apart.
+    var fingerprint: Int {
+      var hasher = Hasher()
+      guard let node else { return hasher.finalize() }
+      hasher.combine(node.kind)
+      hasher.combine(node.mode)
+      hasher.combine(node.uid)
+      hasher.combine(node.gid)
+      hasher.combine(node.linkTarget)
+      hasher.combine(node.contentKey)
+      return hasher.finalize()
+    }
+  }
+
   private struct Kept {
     var count = 0
     var listings: [TreePath: TreeListing] = [:]
     var fingerprints: [TreePath: UInt64] = [:]
+    var nodes: [TreePath: Found] = [:]
+    var nodeFingerprints: [TreePath: Int] = [:]
   }
 
   private static let limit = 150_000
@@ -151,6 +181,25 @@ private final class Listings: Sendable {
       kept.listings[path] = listing
       kept.count += listing.count + 1
       return listing
+    }
+  }
+
+  func node(_ path: TreePath) -> Found? { kept.withLock { $0.nodes[path] } }
+
+  /// As `keep` of a listing.
+  func keep(_ node: TreeNode?, at path: TreePath) -> Found? {
+    kept.withLock { kept in
+      if let there = kept.nodes[path] { return there }
+      let found = Found(node: node)
+      guard kept.count < Listings.limit else {
+        let fingerprint = found.fingerprint
+        if let before = kept.nodeFingerprints[path] { return before == fingerprint ? found : nil }
+        kept.nodeFingerprints[path] = fingerprint
+        return found
+      }
+      kept.nodes[path] = found
+      kept.count += 1
+      return found
     }
   }
 
