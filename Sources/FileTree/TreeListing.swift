@@ -4,7 +4,8 @@ internal import Synchronization
 
 /// The entries of one directory of a view, and what is known of their contents: what content digests are made of.
 ///
-/// Contents are written by whoever digests the directory, each by one thread, and read when that is done.
+/// Contents are written once, by whoever digests the directory first; others may look meanwhile, and see all of one or
+/// nothing.
 final class TreeListing: @unchecked Sendable {
   /// What the content of an entry is: of a regular file its bytes, of a directory all that is below it.
   struct Content {
@@ -19,10 +20,16 @@ final class TreeListing: @unchecked Sendable {
     case nodes([TreeChild])
   }
 
+  /// A content and whether it may be read.
+  private struct Slot: ~Copyable {
+    let isPublished = Atomic<Bool>(false)
+    var content = Content()
+  }
+
   /// Whom the files belong to.
   let owner: HostTree.Owner
   private let source: Source
-  private let contents: UnsafeMutablePointer<Content>
+  private let slots: UnsafeMutablePointer<Slot>
   let count: Int
   /// The value of `security.capability` of the few files of the host that have it.
   private let capabilities = Mutex<[Int: [UInt8]]>([:])
@@ -32,8 +39,7 @@ final class TreeListing: @unchecked Sendable {
     source = .host(listing)
     self.owner = owner
     count = listing.count
-    contents = .allocate(capacity: max(1, count))
-    contents.initialize(repeating: Content(), count: count)
+    slots = TreeListing.makeSlots(count)
   }
 
   /// The entries of a directory of any view.
@@ -41,19 +47,36 @@ final class TreeListing: @unchecked Sendable {
     source = .nodes(children)
     owner = .asIs
     count = children.count
-    contents = .allocate(capacity: max(1, count))
-    contents.initialize(repeating: Content(), count: count)
+    slots = TreeListing.makeSlots(count)
   }
 
-  deinit { contents.deallocate() }
+  private static func makeSlots(_ count: Int) -> UnsafeMutablePointer<Slot> {
+    let slots = UnsafeMutablePointer<Slot>.allocate(capacity: max(1, count))
+    for index in 0..<count { (slots + index).initialize(to: Slot()) }
+    return slots
+  }
+
+  deinit {
+    slots.deinitialize(count: count)
+    slots.deallocate()
+  }
 
   /// The entries, if they are of the host.
   var host: DirectoryListing? {
     if case .host(let listing) = source { listing } else { nil }
   }
 
-  func content(_ index: Int) -> Content { contents[index] }
-  func setContent(_ index: Int, _ content: Content) { contents[index] = content }
+  /// What is known by now.
+  func content(_ index: Int) -> Content {
+    slots[index].isPublished.load(ordering: .acquiring) ? slots[index].content : Content()
+  }
+
+  /// Makes the content known, unless it is. By one thread at a time.
+  func setContent(_ index: Int, _ content: Content) {
+    if slots[index].isPublished.load(ordering: .relaxed) { return }
+    slots[index].content = content
+    slots[index].isPublished.store(true, ordering: .releasing)
+  }
 
   /// Keeps the attribute of a file of the host, whose content is made known after that.
   func setCapability(_ index: Int, _ value: [UInt8]?) { capabilities.withLock { $0[index] = value } }
@@ -126,7 +149,7 @@ final class TreeListing: @unchecked Sendable {
   /// Adds the entry's record, of which directories are digested, to `out`: all that reaches an image but times, and the
   /// content's digest. The record of no entry is the beginning of another's.
   func appendRecord(_ index: Int, to out: inout [UInt8]) {
-    let digest = contents[index].digest
+    let digest = content(index).digest
     switch source {
     case .host(let listing):
       let name = listing.name(index)
@@ -151,7 +174,7 @@ final class TreeListing: @unchecked Sendable {
     var out = Array("\(node.kind.word) \(mode) \(node.uid):\(node.gid) \(isFile ? node.size : 0)".utf8)
     if isFile {
       out.append(contentsOf: node.size > ContentDigester.pieceSize ? " pieces:".utf8 : " sha256:".utf8)
-      contents[index].digest.appendDigits(to: &out)
+      content(index).digest.appendDigits(to: &out)
     }
     if node.kind == .symlink {
       out.append(contentsOf: " sha256:".utf8)
