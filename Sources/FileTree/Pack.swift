@@ -31,7 +31,8 @@ public func packUpper(
   return count
 }
 
-/// Whom the file at a path of the lower layers belongs to; nil where there is none.
+/// Whom the file at a path of the lower layers belongs to; nil where there is none. A file that has several names in the
+/// upper has one owner: that of the first of them which is a name there too.
 public typealias LowerOwners = @Sendable (TreePath) throws -> (uid: UInt32, gid: UInt32)?
 
 /// What members say that is not the upper's.
@@ -58,12 +59,15 @@ private final class UpperCursor {
     var device: UInt64
     var number: UInt64
   }
+  private typealias Owner = (uid: UInt32, gid: UInt32)
 
   private let upper: Directory
   private let exclude: Set<TreePath>
   private let metadata: UpperMetadata
-  /// The first path of each file with several names.
-  private var names: [Inode: TreePath] = [:]
+  /// Of each file with several names the first, and whom it belongs to in the lower layers.
+  private var names: [Inode: (first: TreePath, owner: Owner?)] = [:]
+  /// Whom the files with several names belong to, if that was asked for.
+  private var linkOwners: [Inode: Owner]?
   /// The directories on the way down, and where in each the walk is.
   private var walk: [(directory: UpperDirectory, next: Int)] = []
   /// A file larger than a piece, and how much of it is given out.
@@ -106,7 +110,7 @@ private final class UpperCursor {
     let name = Array(listing.name(index))
     let path = directory.path.child(name)
     if kind == .socket || exclude.contains(path) { return nil }
-    let status = listing.status(index)
+    var status = listing.status(index)
     if kind == .characterDevice, status.deviceMajor == 0, status.deviceMinor == 0 {
       return .whiteout(path.parent.child(LayerWhiteout.prefix + name))
     }
@@ -115,8 +119,10 @@ private final class UpperCursor {
     }
     if kind != .directory, status.linkCount > 1 {
       let inode = Inode(device: status.device, number: status.inode)
-      if let first = names[inode] { return .hardLink(path, first, status) }
-      names[inode] = path
+      let (first, owner) = try names[inode] ?? (path, lowerOwner(of: inode, directory, index, path))
+      if let owner { (status.uid, status.gid) = owner }
+      if first != path { return .hardLink(path, first, status) }
+      names[inode] = (path, owner)
     }
     if kind == .directory {
       let inner = try UpperDirectory(upper.directory(path), path)
@@ -125,6 +131,40 @@ private final class UpperCursor {
     }
     if kind == .regular, status.size > CopyCursor.pieceSize { return try large(directory, index, path, status) }
     return .entry(directory, index, status)
+  }
+
+  /// Whom the file `inode`, whose first name is `path`, belongs to in the lower layers; nil if nobody asks or knows.
+  private func lowerOwner(
+    of inode: Inode, _ directory: UpperDirectory, _ index: Int, _ path: TreePath
+  ) throws -> Owner? {
+    guard let owners = metadata.owners else { return nil }
+    let name = TreePath.root.child(directory.listing.name(index))
+    let attributes = try UpperAttributes(try directory.directory.entryAttributeNames(name), path) {
+      try directory.directory.attribute(name, $0)
+    }
+    guard attributes.isCopiedUp else { return nil }
+    if let owner = try owners(path) { return owner }
+    // The name is new: one of the others is that of the lower file.
+    if linkOwners == nil {
+      var found: [Inode: Owner] = [:]
+      try findOwners(below: .root, owners, &found)
+      linkOwners = found
+    }
+    return linkOwners?[inode]
+  }
+
+  private func findOwners(below path: TreePath, _ owners: LowerOwners, _ found: inout [Inode: Owner]) throws {
+    let listing = try DirectoryListing(upper.directory(path))
+    for index in 0..<listing.count {
+      let child = path.child(listing.name(index))
+      if listing.kind(index) == .directory {
+        try findOwners(below: child, owners, &found)
+      } else if listing.linkCount(index) > 1 {
+        let identity = listing.identity(index)
+        let inode = Inode(device: identity.device, number: identity.inode)
+        if found[inode] == nil, let owner = try owners(child) { found[inode] = owner }
+      }
+    }
   }
 
   /// The headers of a large file; its data are given out next.

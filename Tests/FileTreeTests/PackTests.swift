@@ -77,6 +77,35 @@ import Testing
     }
   }
 
+  @Test func allNamesOfACopiedFileHaveItsOwner() throws {
+    try withTree(
+      """
+      mkdir m; touch m/mid plain; ln m/mid m/afirst; ln m/mid z; ln plain other
+      head -c 600000 /dev/zero > m/large; ln m/large a-large
+      """
+    ) { tree in
+      for name in ["m/mid", "m/large"] {
+        try tree.setAttribute(TreePath(clamping: name), "user.overlay.origin", [1])
+      }
+      let sink = MemorySink()
+      let writer = TarWriter(sink)
+      try packUpper(tree, into: writer) { path in
+        switch path.text {
+        case "m/mid", "m/large": (33, 44)
+        case "plain": (7, 7)
+        default: nil
+        }
+      }
+      _ = try writer.finish()
+      let packed = try members(sink.bytes).map { "\($0.0.entry.path.text) \($0.0.entry.uid):\($0.0.entry.gid)" }
+      #expect(
+        packed == [
+          "a-large 33:44", "m 0:0", "m/afirst 33:44", "m/large 33:44", "m/mid 33:44", "other 0:0", "plain 0:0",
+          "z 33:44",
+        ])
+    }
+  }
+
   @Test func mountPointsAreLeftOut() throws {
     try withTree("mkdir -p etc/x proc/1 kept; : > etc/hosts; : > etc/hostsx") { tree in
       let read = try members(try pack(tree, exclude: ["etc/hosts", "proc"]).bytes)
