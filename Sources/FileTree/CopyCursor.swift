@@ -59,7 +59,8 @@ final class CopyCursor {
         inner = try CopiedDirectory(directory.host, directory.path.child(name), at: directory.target.child(name))
       case .regular where directory.isLarge(next):
         let part = try directory.host.open(directory.path.child(listing.name(next)))
-        large = (LargeMember(try directory.entry(next, plan.metadata), part, listing.identity(next)), 0)
+        var open: Directory?
+        large = (LargeMember(try directory.entry(next, plan.metadata, &open), part, listing.identity(next)), 0)
       case .regular: room -= listing.size(next)
       default: break
       }

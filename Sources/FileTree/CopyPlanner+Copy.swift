@@ -39,7 +39,9 @@ extension CopyPlanner {
     }
     if node.kind != .directory {
       if !path.isRoot, excludes.matches(TreePath.root.child(path.name)) { return }
-      if selection.unpacksArchives, node.kind == .regular, try unpack(place, node, of: source.view, for: action) { return }
+      if selection.unpacksArchives, node.kind == .regular, try unpack(place, node, of: source.view, for: action) {
+        return
+      }
     }
     let target = try prepare(name: Array(path.name), isDirectory: node.kind == .directory, for: action)
     var view: any TreeView = source.view

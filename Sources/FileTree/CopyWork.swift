@@ -1,6 +1,5 @@
 internal import Core
 internal import Linux
-internal import Synchronization
 
 /// Members that one thread puts together.
 struct CopyWork: Sendable {
@@ -26,7 +25,8 @@ struct CopyWork: Sendable {
       case .member(let member): try add(member, to: &out)
       case .header(let entry): try out.begin(entry)
       case .listed(let directory, let range):
-        for index: Int in range { try add(directory, index, to: &out) }
+        var open: Directory?
+        for index: Int in range { try add(directory, index, &open, to: &out) }
       case .piece(let file, let offset, let count, let isLast):
         try file.append(to: out.bytes, offset: offset, count: count, isLast: isLast)
       }
@@ -48,18 +48,20 @@ struct CopyWork: Sendable {
     out.bytes.appendZeros(TarHeader.padding(member.entry.size))
   }
 
-  private func add(_ directory: CopiedDirectory, _ index: Int, to out: inout TarWriter.Assembled) throws {
+  private func add(
+    _ directory: CopiedDirectory, _ index: Int, _ open: inout Directory?, to out: inout TarWriter.Assembled
+  ) throws {
     let listing = directory.listing
     let kind = listing.kind(index)
     if kind == .socket { return }
-    let entry = try directory.entry(index, plan.metadata)
+    let entry = try directory.entry(index, plan.metadata, &open)
     try out.begin(entry)
     guard kind == .regular, entry.size > 0, !directory.isLarge(index) else { return }
     let count = Int(entry.size)
     if let kept = listing.content(index).bytes {
       out.bytes.append(UnsafeRawBufferPointer(start: kept, count: count))
     } else {
-      let read = try directory.read(index, into: out.bytes.room(count + 1))
+      let read = try directory.read(index, into: out.bytes.room(count + 1), &open)
       guard read == count else { throw changed(entry.path) }
       out.bytes.advance(count)
     }
@@ -69,14 +71,14 @@ struct CopyWork: Sendable {
   private func changed(_ path: TreePath) -> Failure { Failure("read \(path)", "file changed while it was read") }
 }
 
-/// A directory of a tree of the host that is copied as it is.
+/// A directory of a tree of the host that is copied as it is. It is open no longer than it is read: there may be more
+/// directories than files can be open. Who reads keeps it in `open`.
 final class CopiedDirectory: Sendable {
   let host: HostTree
   /// Where it is, and where it goes.
   let path: TreePath
   let target: TreePath
   let listing: TreeListing
-  private let open = Mutex<Directory?>(nil)
 
   init(_ host: HostTree, _ path: TreePath, at target: TreePath) throws {
     self.host = host
@@ -86,10 +88,10 @@ final class CopiedDirectory: Sendable {
   }
 
   /// The member for an entry. Each is asked for by one thread.
-  func entry(_ index: Int, _ metadata: CopyMetadata) throws -> TarEntry {
+  func entry(_ index: Int, _ metadata: CopyMetadata, _ open: inout Directory?) throws -> TarEntry {
     // Where the listing was made anew, what was learned by digesting the first is not known.
     if listing.kind(index) == .regular, !listing.content(index).isKnown, let host = listing.host {
-      listing.setCapability(index, try host.capability(index, in: opened()))
+      listing.setCapability(index, try host.capability(index, in: opened(&open)))
     }
     return metadata.entry(listing.node(index), target.child(listing.name(index)))
   }
@@ -100,17 +102,17 @@ final class CopiedDirectory: Sendable {
   }
 
   /// Reads a file from its start; throws if it is not as it was listed.
-  func read(_ index: Int, into buffer: UnsafeMutableRawBufferPointer) throws -> Int {
+  func read(
+    _ index: Int, into buffer: UnsafeMutableRawBufferPointer, _ open: inout Directory?
+  ) throws -> Int {
     guard let host = listing.host else { return 0 }
-    return try host.readAgain(index, in: opened(), into: buffer)
+    return try host.readAgain(index, in: opened(&open), into: buffer)
   }
 
-  private func opened() throws -> Directory {
-    try open.withLock { open in
-      let there = try open ?? host.open(directory: path)
-      open = there
-      return there
-    }
+  private func opened(_ open: inout Directory?) throws -> Directory {
+    let there = try open ?? host.open(directory: path)
+    open = there
+    return there
   }
 }
 

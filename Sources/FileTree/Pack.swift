@@ -77,7 +77,7 @@ private final class UpperCursor {
     self.upper = upper
     self.exclude = exclude
     self.metadata = metadata
-    walk = [(try UpperDirectory(upper.directory(.root), .root), 0)]
+    walk = [(try UpperDirectory(upper, .root), 0)]
   }
 
   func next() throws -> UpperWork? {
@@ -85,7 +85,7 @@ private final class UpperCursor {
       let count = min(CopyCursor.pieceSize, file.entry.size - offset)
       let isLast = offset + count == file.entry.size
       large = isLast ? nil : (file, offset + count)
-      return UpperWork(items: [.piece(file, offset: offset, count: Int(count), isLast: isLast)], metadata: metadata)
+      return work([.piece(file, offset: offset, count: Int(count), isLast: isLast)])
     }
     var items: [UpperWork.Item] = []
     var room = CopyCursor.pieceSize
@@ -100,7 +100,11 @@ private final class UpperCursor {
       room -= 1024
       if directory.listing.kind(index) == .regular { room -= directory.listing.size(index) }
     }
-    return items.isEmpty ? nil : UpperWork(items: items, metadata: metadata)
+    return items.isEmpty ? nil : work(items)
+  }
+
+  private func work(_ items: [UpperWork.Item]) -> UpperWork {
+    UpperWork(upper: upper, items: items, metadata: metadata)
   }
 
   /// What is to be done for an entry; nil if it is left out.
@@ -119,29 +123,22 @@ private final class UpperCursor {
     }
     if kind != .directory, status.linkCount > 1 {
       let inode = Inode(device: status.device, number: status.inode)
-      let (first, owner) = try names[inode] ?? (path, lowerOwner(of: inode, directory, index, path))
+      let (first, owner) = try names[inode] ?? (path, lowerOwner(of: inode, path))
       if let owner { (status.uid, status.gid) = owner }
       if first != path { return .hardLink(path, first, status) }
       names[inode] = (path, owner)
     }
     if kind == .directory {
-      let inner = try UpperDirectory(upper.directory(path), path)
-      walk.append((inner, 0))
-      return .directory(inner, status)
+      walk.append((try UpperDirectory(upper, path), 0))
     }
-    if kind == .regular, status.size > CopyCursor.pieceSize { return try large(directory, index, path, status) }
+    if kind == .regular, status.size > CopyCursor.pieceSize { return try large(path, status) }
     return .entry(directory, index, status)
   }
 
   /// Whom the file `inode`, whose first name is `path`, belongs to in the lower layers; nil if nobody asks or knows.
-  private func lowerOwner(
-    of inode: Inode, _ directory: UpperDirectory, _ index: Int, _ path: TreePath
-  ) throws -> Owner? {
+  private func lowerOwner(of inode: Inode, _ path: TreePath) throws -> Owner? {
     guard let owners = metadata.owners else { return nil }
-    let name = TreePath.root.child(directory.listing.name(index))
-    let attributes = try UpperAttributes(try directory.directory.entryAttributeNames(name), path) {
-      try directory.directory.attribute(name, $0)
-    }
+    let attributes = try UpperAttributes(try upper.entryAttributeNames(path), path) { try upper.attribute(path, $0) }
     guard attributes.isCopiedUp else { return nil }
     if let owner = try owners(path) { return owner }
     // The name is new: one of the others is that of the lower file.
@@ -168,10 +165,8 @@ private final class UpperCursor {
   }
 
   /// The headers of a large file; its data are given out next.
-  private func large(
-    _ directory: UpperDirectory, _ index: Int, _ path: TreePath, _ status: FileStatus
-  ) throws -> UpperWork.Item {
-    let file = try directory.directory.open(TreePath.root.child(directory.listing.name(index)))
+  private func large(_ path: TreePath, _ status: FileStatus) throws -> UpperWork.Item {
+    let file = try upper.open(path)
     let attributes = try UpperAttributes(try file.attributeNames(), path) { try file.attribute($0) }
     var entry = try metadata.entry(path, .regular, status, attributes)
     entry.size = status.size
@@ -180,16 +175,14 @@ private final class UpperCursor {
   }
 }
 
-/// A directory of an upper directory, open.
+/// A directory of an upper directory. It is not kept open: there may be more of them than files can be.
 private final class UpperDirectory: Sendable {
-  let directory: Directory
   let path: TreePath
   let listing: DirectoryListing
 
-  init(_ directory: Directory, _ path: TreePath) throws {
-    self.directory = directory
+  init(_ upper: Directory, _ path: TreePath) throws {
     self.path = path
-    listing = try DirectoryListing(directory)
+    listing = try DirectoryListing(upper.directory(path))
   }
 }
 
@@ -199,7 +192,6 @@ private struct UpperWork: Sendable {
     /// An empty file whose metadata are always the same.
     case whiteout(TreePath)
     case hardLink(TreePath, TreePath, FileStatus)
-    case directory(UpperDirectory, FileStatus)
     /// Anything else, with its data.
     case entry(UpperDirectory, Int, FileStatus)
     /// The headers of a large file.
@@ -207,11 +199,14 @@ private struct UpperWork: Sendable {
     case piece(LargeMember, offset: Int64, count: Int, isLast: Bool)
   }
 
+  let upper: Directory
   let items: [Item]
   let metadata: UpperMetadata
 
   func assemble() throws -> TarWriter.Assembled {
     var out = TarWriter.Assembled(bytes: TarBuffer(capacity: TarBuffer.pieceCapacity))
+    // One at a time is open.
+    var open: (path: TreePath, directory: Directory)?
     for item: Item in items {
       switch item {
       case .whiteout(let path): try out.begin(TarEntry(path: path, kind: .regular, mode: 0))
@@ -219,8 +214,9 @@ private struct UpperWork: Sendable {
         var link = try metadata.entry(path, .hardLink, status)
         link.linkTarget = first.bytes
         try out.begin(link)
-      case .directory(let directory, let status): try add(directory, status, to: &out)
-      case .entry(let directory, let index, let status): try add(directory, index, status, to: &out)
+      case .entry(let directory, let index, let status):
+        if open?.path != directory.path { open = (directory.path, try upper.directory(directory.path)) }
+        if let open { try add(directory, index, status, in: open.directory, to: &out) }
       case .header(let entry): try out.begin(entry)
       case .piece(let file, let offset, let count, let isLast):
         try file.append(to: out.bytes, offset: offset, count: count, isLast: isLast)
@@ -229,23 +225,15 @@ private struct UpperWork: Sendable {
     return out
   }
 
-  private func add(_ directory: UpperDirectory, _ status: FileStatus, to out: inout TarWriter.Assembled) throws {
-    let file = directory.directory.file
-    let attributes = try UpperAttributes(try file.attributeNames(), directory.path) { try file.attribute($0) }
-    try out.begin(metadata.entry(directory.path, .directory, status, attributes))
-    if attributes.isOpaque {
-      try out.begin(TarEntry(path: directory.path.child(LayerWhiteout.opaqueName), kind: .regular, mode: 0))
-    }
-  }
-
   private func add(
-    _ upper: UpperDirectory, _ index: Int, _ status: FileStatus, to out: inout TarWriter.Assembled
+    _ upper: UpperDirectory, _ index: Int, _ status: FileStatus, in directory: Directory,
+    to out: inout TarWriter.Assembled
   ) throws {
     let path = upper.path.child(upper.listing.name(index))
     let name = TreePath.root.child(upper.listing.name(index))
     guard status.kind == .regular else {
-      let attributes = try UpperAttributes(try upper.directory.entryAttributeNames(name), path) {
-        try upper.directory.attribute(name, $0)
+      let attributes = try UpperAttributes(try directory.entryAttributeNames(name), path) {
+        try directory.attribute(name, $0)
       }
       var entry = try metadata.entry(path, kind(status.kind), status, attributes)
       if status.kind == .symlink { entry.linkTarget = Array(upper.listing.linkTarget(index)) }
@@ -253,9 +241,13 @@ private struct UpperWork: Sendable {
         entry.deviceMajor = status.deviceMajor
         entry.deviceMinor = status.deviceMinor
       }
-      return try out.begin(entry)
+      try out.begin(entry)
+      if status.kind == .directory, attributes.isOpaque {
+        try out.begin(TarEntry(path: path.child(LayerWhiteout.opaqueName), kind: .regular, mode: 0))
+      }
+      return
     }
-    let file = try upper.directory.open(name)
+    let file = try directory.open(name)
     let attributes = try UpperAttributes(try file.attributeNames(), path) { try file.attribute($0) }
     if attributes.isWhiteout {
       let whiteout = path.parent.child(LayerWhiteout.prefix + upper.listing.name(index))

@@ -1,6 +1,7 @@
 import Core
 import FileTree
 import Linux
+import Synchronization
 import Testing
 
 /// Needs root: whiteouts and `trusted.` attributes are made.
@@ -103,6 +104,30 @@ import Testing
           "a-large 33:44", "m 0:0", "m/afirst 33:44", "m/large 33:44", "m/mid 33:44", "other 0:0", "plain 0:0",
           "z 33:44",
         ])
+    }
+  }
+
+  /// How many descriptors of this process are of files below `path`.
+  private func openFiles(below path: String) throws -> Int {
+    let numbers = try Directory("/proc/self/fd").entries().map { String(decoding: $0, as: UTF8.self) }
+    return numbers.filter { (try? HostPath.readLink("/proc/self/fd/\($0)"))?.hasPrefix(path) ?? false }.count
+  }
+
+  @Test func directoriesAreNotKeptOpen() throws {
+    try withTree("mkdir d; cd d; seq 300 | xargs mkdir; for n in $(seq 300); do : > $n/f; done") { tree in
+      for number in 1...300 {
+        try tree.setAttribute(TreePath(clamping: "d/\(number)/f"), "user.overlay.origin", [1])
+      }
+      let most = Mutex(0)
+      let path = tree.path
+      try packUpper(
+        tree, into: TarWriter(MemorySink()),
+        owners: { _ in
+          let count = try self.openFiles(below: path)
+          most.withLock { $0 = max($0, count) }
+          return nil
+        }, width: 4)
+      #expect(most.withLock { $0 } < 40)
     }
   }
 
