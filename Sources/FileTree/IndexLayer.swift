@@ -5,7 +5,6 @@ internal import Synchronization
 /// A layer that its index describes, whose data lie in its tar: nothing is unpacked or mounted.
 public struct IndexLayer: LayerView {
   public let index: LayerIndex
-  /// Whether nothing of lower layers shows at all.
   public let hidesAllBelow: Bool
   /// Whether some directories have no member of their own in the tar.
   public let hasImpliedDirectories: Bool

@@ -8,6 +8,10 @@ public protocol LayerView: Sendable {
   /// The layer's root directory.
   func root() throws -> LayerEntry
 
+  /// Whether nothing of lower layers shows at all: the root is opaque. Overlayfs does not look at a lower's root for that,
+  /// so who makes an overlay leaves out what is below.
+  var hidesAllBelow: Bool { get throws }
+
   /// The entry `name` of `directory`, nil if there is none. `name` is one component.
   func lookup(_ name: [UInt8], in directory: LayerEntry) throws -> LayerEntry?
 
@@ -26,6 +30,10 @@ public protocol LayerView: Sendable {
 
   /// The data of the regular file `entry`.
   func open(_ entry: LayerEntry) throws -> FilePart
+}
+
+extension LayerView {
+  public var hidesAllBelow: Bool { get throws { try isOpaque(root()) } }
 }
 
 /// Something in a layer: what overlayfs must know to merge, and how the layer finds the rest.

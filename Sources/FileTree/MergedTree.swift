@@ -1,5 +1,6 @@
 public import Core
 public import Linux
+internal import Synchronization
 
 /// A stack of layers seen as one tree, as overlayfs would show them, without mounting and without root. The layers may
 /// be of different forms.
@@ -7,6 +8,7 @@ public struct MergedTree: TreeView {
   public let label: String
   /// Top first.
   private let layers: [any LayerView]
+  private let visible = Visible()
 
   /// The merged view of `layers`, top first; of none, an empty tree.
   public init(_ layers: [any LayerView], label: String = "the image") {
@@ -61,7 +63,7 @@ public struct MergedTree: TreeView {
 
   /// What makes the node at `path`, top first: one entry, or for a directory all that are merged. Nil if there is none.
   private func find(_ path: TreePath) throws -> [Node]? {
-    var found = try layers.indices.map { Node(layer: $0, entry: try layers[$0].root()) }
+    var found = try (0..<visible.count(layers)).map { Node(layer: $0, entry: try layers[$0].root()) }
     for name: ArraySlice<UInt8> in path.components {
       if found.first?.entry.kind != .directory { return nil }
       found = try merge(Array(name), of: found)
@@ -97,5 +99,20 @@ public struct MergedTree: TreeView {
     // Numbers of inodes are the layer's own; the host's device numbers are far below.
     if case .inode = found.entry.place { node.hardLinkKey?.device = UInt64.max - UInt64(found.layer) }
     return node
+  }
+}
+
+/// How many layers of a stack are not hidden by one above; found out once.
+private final class Visible: Sendable {
+  private let known = Mutex<Int?>(nil)
+
+  func count(_ layers: [any LayerView]) throws -> Int {
+    try known.withLock { known in
+      if let known { return known }
+      let hiding = try layers.firstIndex { try $0.hidesAllBelow }
+      let count = hiding.map { $0 + 1 } ?? layers.count
+      known = count
+      return count
+    }
   }
 }

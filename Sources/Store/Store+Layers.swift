@@ -87,13 +87,17 @@ extension Store {
     return tree
   }
 
-  /// The unpacked trees of a stack of layers (lowest first), topmost first, each once: overlayfs refuses a lower that
-  /// is given twice. All that the lower one of two equal layers shows, the upper one shows too.
+  /// The unpacked trees of a stack of layers (lowest first), topmost first, down to one that hides all below it, each
+  /// once: overlayfs refuses a lower that is given twice. All that the lower one of two equal layers shows, the upper
+  /// one shows too.
   public func trees(of diffIDs: [Digest]) throws -> [String] {
-    var seen: Set<Digest> = []
-    return try diffIDs.indices.reversed().filter { seen.insert(diffIDs[$0]).inserted }.map { at in
-      try treePath(diffIDs[at], lowers: Array(diffIDs[..<at]))
+    var out: [String] = []
+    for place in distinct(diffIDs) {
+      let tree = try treePath(diffIDs[place], lowers: Array(diffIDs[..<place]))
+      out.append(tree)
+      if try TreeLayer(Directory(tree)).hidesAllBelow { break }
     }
+    return out
   }
 
   /// Whether the layer has an unpacked tree already.

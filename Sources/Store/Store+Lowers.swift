@@ -15,7 +15,7 @@ extension Store {
     for place in distinct(diffIDs) {
       let layer = try layerView(diffIDs[place], lowers: Array(diffIDs[..<place]))
       out.append(layer)
-      if let index = layer as? IndexLayer, index.hidesAllBelow { break }
+      if try layer.hidesAllBelow { break }
     }
     return out
   }
@@ -72,7 +72,9 @@ extension Store {
         out.append(.index(diffIDs[place], index))
         if index.hidesAllBelow { break }
       } else {
-        out.append(.tree(try treePath(diffIDs[place], lowers: Array(diffIDs[..<place]))))
+        let tree = try treePath(diffIDs[place], lowers: Array(diffIDs[..<place]))
+        out.append(.tree(tree))
+        if try TreeLayer(Directory(tree)).hidesAllBelow { break }
       }
     }
     return out
@@ -130,7 +132,7 @@ extension Store {
 
   /// The places of a stack's layers, topmost first, each layer once: all that the lower one of two equal layers shows, the
   /// upper one shows too.
-  private func distinct(_ diffIDs: [Digest]) -> [Int] {
+  func distinct(_ diffIDs: [Digest]) -> [Int] {
     var seen: Set<String> = []
     return diffIDs.indices.reversed().filter { seen.insert(diffIDs[$0].encoded).inserted }
   }

@@ -46,6 +46,20 @@ import Testing
     #expect(try MergedTree(trees: []).entry(.root)?.mode == 0o755)
   }
 
+  @Test func anOpaqueRootHidesAllBelow() throws {
+    let low = try SampleTree()
+    let middle = try SampleTree()
+    let top = try SampleTree()
+    try low.file("old")
+    try middle.file("new")
+    try middle.directory().setAttribute(.root, "trusted.overlay.opaque", [UInt8(ascii: "y")])
+    try top.file("top")
+    let tree = MergedTree(trees: [try top.directory(), try middle.directory(), try low.directory()])
+    #expect(try tree.children(.root).map { String(decoding: $0.name, as: UTF8.self) } == ["new", "top"])
+    #expect(try tree.entry(path("old")) == nil)
+    #expect(try tree.entry(path("new")) != nil)
+  }
+
   @Test func users() throws {
     let image = try SampleTree()
     try image.file(

@@ -219,6 +219,31 @@ import Testing
     #expect(try names(view(store.lowers(of: [low.diffID, high.diffID], merged: true))) == ["new"])
   }
 
+  /// Overlayfs does not look at the root of a lower: the layers below must not be given to it.
+  @Test(.enabled(if: Machine.effectiveUserID == 0), arguments: [LayerForm.file, .loop, .tree])
+  func whatAnOpaqueRootHidesIsNoLower(form: LayerForm) throws {
+    store.openLayers.form = LayerFormFinding(form: form)
+    let opaque = TarEntry(path: path(".wh..wh..opq"), kind: .regular, mode: 0)
+    let low = try scratch.layer("old", "x")
+    let high = try layer([opaque, TarEntry(path: path("new"), kind: .regular, mode: 0o644)])
+    // A link into the layer below: no index can serve it.
+    var link = TarEntry(path: path("link"), kind: .hardLink, mode: 0o644)
+    link.linkTarget = Array("old".utf8)
+    let linking = try layer([opaque, link])
+    let top = try scratch.layer("top", "x")
+    for (hiding, expected) in [(high, ["new", "top"]), (linking, ["link", "top"])] {
+      let stack = [low, hiding, top].map(\.diffID)
+      for merged in [false, true] {
+        let lowers = try store.lowers(of: stack, merged: merged)
+        #expect(lowers.allSatisfy { !"\($0)".contains(low.diffID.encoded) })
+        #expect(try names(view(lowers)) == expected)
+      }
+      #expect(try names(store.view(of: stack)) == expected)
+      #expect(try names(store.root(of: stack).view) == expected)
+      #expect(try store.trees(of: stack).count == 2)
+    }
+  }
+
   @Test func rootOfAStackThatHidesLayersIsFoundAgain() throws {
     let hidden = try scratch.layer("old", "x")
     let hiding = try layer([
