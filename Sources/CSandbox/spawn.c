@@ -12,6 +12,7 @@
 #include <sys/prctl.h>
 #include <sys/socket.h>
 #include <sys/syscall.h>
+#include <sys/wait.h>
 #include <unistd.h>
 
 enum { stack_size = 256 << 10, reports_size = 1 << 20 };
@@ -110,7 +111,15 @@ static void clone_child(struct request *request, const struct arena *arena) {
   if (!request->launched->walked || request->reports.length == 0) return;
   // The arena serves the next one.
   request->launched->reports = malloc(request->reports.length);
-  if (!request->launched->reports) return;
+  if (!request->launched->reports) {
+    // What it said is lost, and may be why it will not run.
+    request->error = ENOMEM;
+    kill((pid_t)pid, SIGKILL);
+    while (waitpid((pid_t)pid, NULL, 0) < 0 && errno == EINTR) {
+    }
+    close(pidfd);
+    return;
+  }
   memcpy(request->launched->reports, request->reports.bytes, request->reports.length);
   request->launched->report_length = request->reports.length;
 }
