@@ -10,6 +10,9 @@ struct child_descriptors {
   int status;
   int release;
   int sender;
+  int launcher; // pidfd of the launcher
+  // The launcher's ends of the three channels, which the child closes: they must end when the launcher does. -1 for none.
+  int others[3];
 };
 
 // Moves `fd` above the standard streams: there it keeps its number in a child. -1 and errno if it can't, or is -1.

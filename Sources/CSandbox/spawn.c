@@ -277,13 +277,20 @@ static int open_channels(const struct stave_launch *launch, struct child_descrip
     launched->received = pair[0];
     if ((fds->sender = high(pair[1])) < 0) return -1;
   }
+  fds->others[0] = launched->status;
+  fds->others[1] = launched->release;
+  fds->others[2] = launched->received;
+  fds->launcher = high((int)syscall(SYS_pidfd_open, getpid(), 0));
+  // Where some filter refuses the call, only the death signal is left.
+  if (fds->launcher < 0 && errno != EPERM && errno != ENOSYS) return -1;
   for (int k = 0; k < 3; k++)
     if (launch->stdio[k] >= 0 && (fds->stdio[k] = fcntl(launch->stdio[k], F_DUPFD_CLOEXEC, 10)) < 0) return -1;
   return 0;
 }
 
 int stave_spawn(const struct stave_launch *launch, struct stave_launched *launched) {
-  struct child_descriptors fds = {.stdio = {-1, -1, -1}, .status = -1, .release = -1, .sender = -1};
+  struct child_descriptors fds = {.stdio = {-1, -1, -1}, .status = -1, .release = -1, .sender = -1, .launcher = -1,
+                                  .others = {-1, -1, -1}};
   *launched = (struct stave_launched){.pid = -1, .pidfd = -1, .status = -1, .release = -1, .received = -1};
   char **environment = NULL, **arguments = pointers(launch, &environment);
   int error = arguments ? 0 : EINVAL;
@@ -297,6 +304,7 @@ int stave_spawn(const struct stave_launch *launch, struct stave_launched *launch
   close_if_open(fds.status);
   close_if_open(fds.release);
   close_if_open(fds.sender);
+  close_if_open(fds.launcher);
   if (error) {
     close_if_open(launched->status);
     close_if_open(launched->release);

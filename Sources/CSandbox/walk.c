@@ -45,9 +45,9 @@ void report(struct walk *w, uint32_t kind, int error, const char *text) {
 
 static int die_with_parent(struct walk *w, int signal) {
   if (prctl(PR_SET_PDEATHSIG, signal, 0, 0, 0) < 0) return -1;
-  // It may have died before that: then nobody reads the status.
-  struct pollfd reader = {.fd = w->status};
-  if (poll(&reader, 1, 0) > 0 && reader.revents & POLLERR) _exit(1);
+  // It may have died before that. Not told by the status pipe: other children of the launcher may have its read end still.
+  struct pollfd launcher = {.fd = w->launcher, .events = POLLIN};
+  if (poll(&launcher, 1, 0) > 0) _exit(1);
   return 0;
 }
 
@@ -183,10 +183,14 @@ static void own_pipes(const struct stave_launch *launch) {
 void stave_walk(const struct stave_launch *launch, const struct child_descriptors *fds, struct reports *reports,
                 char **arguments, char **environment) {
   struct walk w = {
-      .status = fds->status, .reports = reports, .release = fds->release, .sender = fds->sender, .root = -1,
+      .status = fds->status, .reports = reports, .release = fds->release, .sender = fds->sender,
+      .launcher = fds->launcher, .root = -1,
       .empty = -1,
       .arguments = arguments, .environment = environment,
   };
+  // The table of descriptors is the child's own, whosever memory it is in.
+  for (int k = 0; k < 3; k++)
+    if (fds->others[k] >= 0) close(fds->others[k]);
   // From here on nothing of the launcher's terminal or session reaches the process.
   setsid();
   umask(0);

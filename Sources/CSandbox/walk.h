@@ -20,6 +20,7 @@ struct walk {
   struct reports *reports; // in its place, or NULL
   int release;  // read end of the release pipe, or -1
   int sender;   // socket to hand descriptors over, or -1
+  int launcher; // its pidfd
   int root;     // the new root, O_PATH; -1 before there is one
   dev_t root_device;
   int lowers[STAVE_MAX_LOWERS]; // of the overlay, top first
