@@ -132,7 +132,7 @@ struct ExecStep: Sendable {
     let kept = try? executor.store.keepLog(from: log.path, key: (keys.content ?? keys.definition).digest)
     return ExecFailure(
       message: message, title: vertex.title, diagnostic: executor.diagnostic(vertex, message), logTail: log.tail,
-      hint: refusedID.map { "\($0) needs a second id: \(UserNamespace.facts.mappingHint)" } ?? fullDisk, logPath: kept,
+      hint: fullDisk ?? refusedID.map { "\($0): \(UserNamespace.facts.mappingHint)" }, logPath: kept,
       exitCode: status.code)
   }
 }

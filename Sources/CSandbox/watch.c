@@ -13,6 +13,7 @@
 #include <string.h>
 #include <sys/ioctl.h>
 #include <sys/syscall.h>
+#include <time.h>
 #include <unistd.h>
 
 #ifndef SECCOMP_USER_NOTIF_FLAG_CONTINUE
@@ -24,7 +25,14 @@ struct stave_watch {
   int listener;
   int owners; // the thread and the caller
   struct stave_watched last;
+  uint64_t time; // of the last
 };
+
+static uint64_t milliseconds(void) {
+  struct timespec now = {0};
+  clock_gettime(CLOCK_MONOTONIC, &now);
+  return (uint64_t)now.tv_sec * 1000 + (uint64_t)now.tv_nsec / 1000000;
+}
 
 static int open_of(uint32_t pid, const char *name) {
   char path[64];
@@ -105,6 +113,7 @@ static void answer(struct stave_watch *watch, const struct seccomp_notif *asked)
     pthread_mutex_lock(&watch->lock);
     call.number = watch->last.number + 1;
     watch->last = call;
+    watch->time = milliseconds();
     pthread_mutex_unlock(&watch->lock);
   }
   // The kernel decides, as it would have without us: nothing is granted here, so a caller that changes its arguments
@@ -166,6 +175,7 @@ struct stave_watch *stave_watch_start(int listener) {
 void stave_watch_last(struct stave_watch *watch, struct stave_watched *last) {
   pthread_mutex_lock(&watch->lock);
   *last = watch->last;
+  last->age = milliseconds() - watch->time;
   pthread_mutex_unlock(&watch->lock);
 }
 

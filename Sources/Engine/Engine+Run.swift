@@ -144,7 +144,7 @@ extension Engine {
     for warning in process.warnings { request.remark?("warning: \(warning)") }
     let status = try streams.run(process, signals)
     if status.code != 0, let call = process.refusedID {
-      request.remark?("\(call) needs a second id: \(UserNamespace.facts.mappingHint)")
+      request.remark?("\(call): \(UserNamespace.facts.mappingHint)")
     }
     return End(code: status.code, started: started)
   }

@@ -19,7 +19,7 @@ final class IDWatch: Sendable {
 
   deinit { stave_watch_end(watch) }
 
-  /// The last call, `chown /srv to 33:33`.
+  /// What may be said of the last call now that the container has failed, `chown /srv to 33:33 needs a second id`.
   var last: String? {
     var call = stave_watched()
     stave_watch_last(watch, &call)
@@ -27,10 +27,14 @@ final class IDWatch: Sendable {
     let name = Self.text(withUnsafeBytes(of: call.name) { Array($0) })
     let path = Self.text(withUnsafeBytes(of: call.path) { Array($0) })
     let ids = withUnsafeBytes(of: call.ids) { Array($0.bindMemory(to: UInt32.self).prefix(Int(call.count))) }
-    return Self.text(name: name, path: path, ids: ids)
+    return Self.text(name: name, path: path, ids: ids) + Self.need(age: call.age)
   }
 
-  /// `chown /srv to 33:33`, `setuid to 33`. 0xffffffff is "no change".
+  /// ` needs a second id` of a call that was made `age` milliseconds before the end; of an earlier one ` may need` it,
+  /// since a program that goes on for long seldom fails for that.
+  static func need(age: UInt64) -> String { (age < 2000 ? " needs" : " may need") + " a second id" }
+
+  /// `chown /srv to 33:33`, `setuid to 33`, `setgroups` to none. 0xffffffff is "no change".
   static func text(name: String, path: String, ids: [UInt32]) -> String {
     let isOwner = name.hasSuffix("chown") || name == "fchownat"
     var words = ids.map { $0 == .max ? "" : String($0) }
@@ -42,8 +46,8 @@ final class IDWatch: Sendable {
       var seen: Set<String> = [""]
       words = words.filter { seen.insert($0).inserted }
     }
-    let object = path.isEmpty ? "" : " " + path
-    return "\(isOwner ? "chown" : name)\(object) to \(words.joined(separator: ","))"
+    let call = (isOwner ? "chown" : name) + (path.isEmpty ? "" : " " + path)
+    return words.isEmpty ? call : "\(call) to \(words.joined(separator: ","))"
   }
 
   private static func text(_ bytes: [UInt8]) -> String {

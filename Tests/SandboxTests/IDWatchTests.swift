@@ -80,5 +80,8 @@ import Testing
     #expect(IDWatch.text(name: "chown", path: "a", ids: [33, .max]) == "chown a to 33")
     #expect(IDWatch.text(name: "setresuid", path: "", ids: [33, 33, .max]) == "setresuid to 33")
     #expect(IDWatch.text(name: "setgroups", path: "", ids: [65534]) == "setgroups to 65534")
+    #expect(IDWatch.text(name: "setgroups", path: "", ids: []) == "setgroups")
+    #expect(IDWatch.need(age: 3) == " needs a second id")
+    #expect(IDWatch.need(age: 5000) == " may need a second id")
   }
 }

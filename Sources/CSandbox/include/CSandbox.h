@@ -127,6 +127,7 @@ struct stave_watched {
   uint64_t number;  // how many there were with it; 0 for none
   uint32_t ids[32]; // what it asked for
   uint32_t count;   // of `ids`
+  uint64_t age;     // milliseconds since it was made
   char name[16];    // chown
   char path[256];   // of the file, empty for calls without one
 };
