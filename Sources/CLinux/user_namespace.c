@@ -125,7 +125,7 @@ int stave_enter_user_namespace(const struct stave_id_map_writer *uids, const str
         snprintf(maps[k], sizeof maps[k], "/proc/%s/%s", number, k ? "gid_map" : "uid_map");
         if (!writers[k]->tool && !writers[k]->text) continue;
         if (writers[k]->tool) writers[k]->tool[1] = number;
-        start(writers[k], maps[k], k ? helpers[0].go : -1, &helpers[k]);
+        if (start(writers[k], maps[k], k ? helpers[0].go : -1, &helpers[k]) < 0) entered->unstarted[k] = errno;
     }
     int refused = unshare(CLONE_NEWUSER | CLONE_NEWNS) < 0 ? errno : 0;
     for (int k = 0; k < 2; k++) release(&helpers[k], !refused);

@@ -27,10 +27,10 @@ struct NamespaceEntry {
     result.form = entered.single.0 == 0 && entered.single.1 == 0 ? .mapped : .single
     if result.form == .single {
       result.reason = withUnsafeBytes(of: entered.said) { said in
-        users.reason ?? groups.reason ?? users.failure(entered.failed.0, said[..<256])
-          ?? groups.failure(entered.failed.1, said[256...])
+        users.reason ?? groups.reason ?? users.failure(entered.unstarted.0, entered.failed.0, said[..<256])
+          ?? groups.failure(entered.unstarted.1, entered.failed.1, said[256...])
       }
-      result.hint = facts.mappingHint
+      result.hint = entered.unstarted == (0, 0) ? facts.mappingHint : nil
     }
     return result
   }
@@ -82,8 +82,9 @@ private struct MapWriter {
     }
   }
 
-  /// Why the map was not written; nil if it was.
-  func failure(_ code: Int32, _ said: Slice<UnsafeRawBufferPointer>) -> String? {
+  /// Why the map was not written; nil if it was. `unstarted` is the error of starting who should, `code` how that ended.
+  func failure(_ unstarted: Int32, _ code: Int32, _ said: Slice<UnsafeRawBufferPointer>) -> String? {
+    if unstarted != 0 { return "start \(name): \(SystemError.Code(rawValue: unstarted).text)" }
     guard code != 0 else { return nil }
     let text = String(decoding: said.prefix { $0 != 0 }, as: UTF8.self)
     if !text.isEmpty { return text.hasPrefix(name) ? text : "\(name): \(text)" }

@@ -16,7 +16,8 @@ struct stave_id_map_writer {
 // What came of it.
 struct stave_entered {
   int error;        // of unshare(2): nothing else was done then
-  int failed[2];      // per map, uid and gid: 0, or an exit code or errno of who was to write it
+  int unstarted[2];   // per map, uid and gid: 0, or the errno of starting who was to write it
+  int failed[2];      // per map: 0, or an exit code or errno of who was to write it
   char said[2][256];  // what it said about that
   int single[2];      // whether that map has now one id
 };
