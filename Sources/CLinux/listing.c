@@ -51,8 +51,8 @@ static int add_target(int fd, const char *name, struct stave_listing *l, struct 
     return 0;
 }
 
-// Adds one entry. 0, -1 and errno.
-static int add(int fd, const char *name, struct stave_listing *l) {
+// Adds one entry as it is now. 0, -1 and errno: EINVAL if it was replaced meanwhile.
+static int add_once(int fd, const char *name, struct stave_listing *l) {
     struct stat s;
     if (fstatat(fd, name, &s, AT_SYMLINK_NOFOLLOW)) return errno == ENOENT ? 0 : -1;
     struct stave_entry *e = new_entry(l);
@@ -66,9 +66,18 @@ static int add(int fd, const char *name, struct stave_listing *l) {
     };
     memcpy(l->text + l->text_count, name, length + 1);
     l->text_count += length + 1;
-    if (S_ISLNK(s.st_mode) && add_target(fd, name, l, e)) return errno == ENOENT || errno == EINVAL ? 0 : -1;
+    if (S_ISLNK(s.st_mode) && add_target(fd, name, l, e)) return errno == ENOENT ? 0 : -1;
     l->count++;
     return 0;
+}
+
+// Adds one entry. 0, -1 and errno.
+static int add(int fd, const char *name, struct stave_listing *l) {
+    for (int tries = 0;; tries++) {
+        if (!add_once(fd, name, l)) return 0;
+        // A link that something else took the place of: there is an entry, of another kind.
+        if (errno != EINVAL || tries == 100) return -1;
+    }
 }
 
 static int compare(const void *a, const void *b, void *text) {
