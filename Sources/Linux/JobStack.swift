@@ -1,6 +1,5 @@
 /// Jobs that make further jobs, done on several threads, the youngest first: a walk through a tree stays narrow.
 public final class JobStack<Job: Sendable>: @unchecked Sendable {
-  private let width: Int
   private let body: @Sendable (Job, Int, JobStack<Job>) throws -> Void
   private let monitor = Monitor()
   // Guarded by `monitor`.
@@ -9,28 +8,28 @@ public final class JobStack<Job: Sendable>: @unchecked Sendable {
   private var idle = 0
   private var threads: [Thread] = []
   private var failure: (any Error)?
-  private var reads = DiskReads()
+  private var width: WorkWidth
 
-  /// More threads than processors are of use only while they wait for the disk.
-  public static var mostThreads: Int { 16 }
+  /// More threads there never are.
+  public static var mostThreads: Int { WorkWidth.most }
   /// A job that takes longer than this may wait for the disk, in nanoseconds.
   private static var patience: Int64 { 3_000_000 }
 
   /// Does `first` and all jobs that come of it, on up to `width` threads, this one among them, or where they wait for
-  /// the disk on up to 16: `body` gets a job, the number of the thread (from 0), and the stack for more. Returns when
+  /// the disk, unless `width` is 1, on up to 16: `body` gets a job, the number of the thread (from 0), and the stack for more. Returns when
   /// all are done. Throws the first error, and `CancellationError` if the task is cancelled; then the jobs that are left
   /// are dropped.
   public static func run(
     _ first: [Job], width: Int, _ body: @escaping @Sendable (Job, Int, JobStack<Job>) throws -> Void
   ) throws {
-    let stack = JobStack(width: max(1, width), body)
+    let stack = JobStack(WorkWidth(width), body)
     stack.push(first)
     stack.work(0, isCaller: true)
     for thread in stack.threads { thread.join() }
     if let failure = stack.failure { throw failure }
   }
 
-  private init(width: Int, _ body: @escaping @Sendable (Job, Int, JobStack<Job>) throws -> Void) {
+  private init(_ width: WorkWidth, _ body: @escaping @Sendable (Job, Int, JobStack<Job>) throws -> Void) {
     self.width = width
     self.body = body
   }
@@ -45,7 +44,7 @@ public final class JobStack<Job: Sendable>: @unchecked Sendable {
     // The pushing thread takes one of them itself.
     let wanted = jobs.count - 1
     for _ in 0..<min(idle, max(0, wanted)) { monitor.signal() }
-    while threads.count < width - 1, busy > 0, threads.count + 1 - busy < wanted, idle == 0 {
+    while threads.count < width.width - 1, busy > 0, threads.count + 1 - busy < wanted, idle == 0 {
       if !startThread(threads.count + 1) { break }
     }
   }
@@ -78,9 +77,7 @@ public final class JobStack<Job: Sendable>: @unchecked Sendable {
   private func widen() {
     monitor.lock()
     defer { monitor.unlock() }
-    guard threads.count + 1 < JobStack.mostThreads, width > 1, idle == 0, jobs.count > 1, reads.haveGrown() else {
-      return
-    }
+    guard idle == 0, jobs.count > 1, width.wantsMore(than: threads.count + 1) else { return }
     _ = startThread(threads.count + 1)
   }
 

@@ -2,14 +2,14 @@ internal import CLinux
 
 /// Work that several threads share and whose results are taken in order.
 public enum OrderedWork {
-  /// More threads than processors are of use only while they wait for the disk.
-  public static let mostThreads = 16
+  /// More threads there never are.
+  public static let mostThreads = WorkWidth.most
   /// How long a result is waited for before more threads are started, in nanoseconds.
   private static let patience = 2_000_000
 
   /// Does all jobs that `next` gives, until it gives nil, by `work` on up to `width` threads, and hands the results to
   /// `take` on this thread, in the order of the jobs. `next` is called by one thread at a time. Where the caller waits
-  /// for results while files come from the disk, up to 16 threads work. No more than `window` results (and as many as
+  /// for results while files come from the disk, up to 16 threads work, unless `width` is 1. No more than `window` results (and as many as
   /// there are threads) are held.
   ///
   /// Throws the first error, in the order of the jobs, and `CancellationError` if the task is cancelled.
@@ -17,9 +17,9 @@ public enum OrderedWork {
     width: Int, window: Int, next: @escaping () throws -> Job?, work: @escaping @Sendable (Job) throws -> Output,
     take: (Output) throws -> Void
   ) throws {
-    let state = State(window: window, next: next, work: work)
+    let state = State(width: WorkWidth(width), window: window, next: next, work: work)
     defer { state.stop() }
-    state.start(max(1, width))
+    state.start()
     while let output = try state.result() {
       try Task.checkCancellation()
       try take(output)
@@ -44,19 +44,21 @@ public enum OrderedWork {
     private var isStopped = false
     /// Whether `next` is being called.
     private var isAsking = false
-    private var reads = DiskReads()
+    private var width: WorkWidth
 
     init(
-      window: Int, next: @escaping () throws -> Job?, work: @escaping @Sendable (Job) throws -> Output
+      width: WorkWidth, window: Int, next: @escaping () throws -> Job?,
+      work: @escaping @Sendable (Job) throws -> Output
     ) {
+      self.width = width
       self.window = max(1, window)
       self.next = next
       self.work = work
     }
 
-    func start(_ count: Int) {
+    func start() {
       monitor.lock()
-      for _ in 0..<count { startThread() }
+      for _ in 0..<width.width { startThread() }
       monitor.unlock()
     }
 
@@ -87,9 +89,7 @@ public enum OrderedWork {
         if isAtEnd, taken == begun { return nil }
         // The system has no threads: this one does the work.
         if threads.isEmpty { return try alone() }
-        if !monitor.wait(State.ready, atMost: OrderedWork.patience), threads.count < OrderedWork.mostThreads, !isAtEnd,
-          reads.haveGrown()
-        {
+        if !monitor.wait(State.ready, atMost: OrderedWork.patience), !isAtEnd, width.wantsMore(than: threads.count) {
           startThread()
         }
       }
