@@ -100,29 +100,23 @@ public enum ChildProcess {
   private static func spawn(
     _ program: String, _ arguments: [String], _ environment: [String], _ descriptors: [Int32]
   ) throws -> pid_t {
-    var actions = posix_spawn_file_actions_t()
-    posix_spawn_file_actions_init(&actions)
-    defer { posix_spawn_file_actions_destroy(&actions) }
-    for (target, descriptor) in descriptors.enumerated() {
-      posix_spawn_file_actions_adddup2(&actions, descriptor, Int32(target))
-    }
-    var attributes = posix_spawnattr_t()
-    posix_spawnattr_init(&attributes)
-    defer { posix_spawnattr_destroy(&attributes) }
-    // What this process blocks or ignores is no affair of the program's.
-    var none = sigset_t()
-    sigemptyset(&none)
-    var all = sigset_t()
-    sigfillset(&all)
-    posix_spawnattr_setsigmask(&attributes, &none)
-    posix_spawnattr_setsigdefault(&attributes, &all)
-    posix_spawnattr_setflags(&attributes, Int16(POSIX_SPAWN_SETSIGMASK | POSIX_SPAWN_SETSIGDEF))
-    let words = ([program] + arguments).map { strdup($0) } + [nil]
-    let variables = environment.map { strdup($0) } + [nil]
+    var words = ([program] + arguments).map { strdup($0) } + [nil]
+    var variables = environment.map { strdup($0) } + [nil]
     defer { (words + variables).forEach { free($0) } }
-    var pid: pid_t = 0
-    let error = posix_spawn(&pid, program, &actions, &attributes, words, variables)
-    guard error == 0 else { throw SystemError(SystemError.Code(rawValue: error), "run \(program)") }
+    // What this process raised is for itself.
+    let files = FileLimit.inherited ?? (0, 0)
+    let pid = words.withUnsafeMutableBufferPointer { words in
+      variables.withUnsafeMutableBufferPointer { variables in
+        var start = stave_program()
+        start.path = UnsafePointer(words[0])
+        start.arguments = UnsafePointer(words.baseAddress)
+        start.environment = UnsafePointer(variables.baseAddress)
+        start.streams = (descriptors[0], descriptors[1], descriptors[2])
+        (start.soft_files, start.hard_files) = files
+        return stave_start_program(&start)
+      }
+    }
+    guard pid > 0 else { throw SystemError.last("run \(program)") }
     return pid
   }
 }

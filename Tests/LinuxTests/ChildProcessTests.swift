@@ -18,6 +18,13 @@ import Testing
     #expect(String(decoding: outcome.errors, as: UTF8.self) == "no\n")
   }
 
+  @Test func openFilesAreLimitedAsBefore() throws {
+    let before = try #require(FileLimit.inherited)
+    FileLimit.raise()
+    let outcome = try shell("ulimit -Sn; ulimit -Hn")
+    #expect(String(decoding: outcome.output, as: UTF8.self) == "\(before.soft)\n\(before.hard)\n")
+  }
+
   @Test func inputThatIsNotReadAndLongOutput() throws {
     let long = String(repeating: "x", count: 300_000)
     #expect(try shell("exit 0", input: long).status == .exited(0))

@@ -7,6 +7,7 @@
 #include <sys/types.h>
 
 #include "Listing.h"
+#include "Spawn.h"
 #include "UserNamespace.h"
 
 // Flags that the C library shows only with _GNU_SOURCE, which would change types that Swift's Glibc module also has.
