@@ -86,7 +86,10 @@ int adopt_root(struct walk *w, int mount, const char *place) {
   if (target < 0) return -1;
   int attached = attach(mount, target);
   close_keeping_errno(target);
-  if (attached < 0) return -1;
+  return attached < 0 ? -1 : take_root(w, mount);
+}
+
+int take_root(struct walk *w, int mount) {
   struct stat status;
   if (fstat(mount, &status) < 0) return -1;
   w->root = mount;

@@ -182,8 +182,8 @@ static int overlay_by_descriptor(struct walk *w, const struct stave_step *step, 
   return mount;
 }
 
-// EINVAL of older kernels, EPERM in a user namespace: mounts of ours get a place in this namespace: all of them the same, since descriptors tell them apart. Going to the
-// new root leaves them behind.
+// For older kernels, which answer EINVAL, and in a user namespace (EPERM): mounts of ours get a place in this namespace,
+// all of them the same, since descriptors tell them apart. Going to the new root leaves them behind.
 static int attach_lowers(struct walk *w, const char *place) {
   for (uint32_t k = 0; k < w->lower_count; k++) {
     if (!w->mounted[k]) continue;
@@ -237,11 +237,7 @@ int root_overlay(struct walk *w, const struct stave_step *step) {
   }
   w->detail[0] = 0;
   // Any directory of ours would do as the place; the overlay does not see what is mounted over its upper.
-  if (!attached && adopt_root(w, root, place) < 0) return -1;
-  struct stat status;
-  if (fstat(root, &status) < 0) return -1;
-  w->root = root;
-  w->root_device = status.st_dev;
+  if ((attached ? take_root(w, root) : adopt_root(w, root, place)) < 0) return -1;
   for (uint32_t k = 0; k < w->lower_count; k++) close(w->lowers[k]);
   close(upper);
   close(work);

@@ -84,9 +84,6 @@ public struct IndexTree: Sendable {
     records.append(root)
   }
 
-  /// The number of nodes ever added, the root among them.
-  public var nodeCount: Int { records.count }
-
   // MARK: Adding
 
   /// Adds `node`, which has no name yet. `extents` are the pieces of a regular file: ascending, apart, within its size.

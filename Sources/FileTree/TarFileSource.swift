@@ -40,18 +40,3 @@ public final class DescriptorSource: ByteSource {
 
   public func read(into buffer: UnsafeMutableRawBufferPointer) throws -> Int { try file.read(into: buffer) }
 }
-
-extension TarWriter {
-  /// Adds all of `file`, from its start, as the data of the current entry; throws if it has more or less bytes than
-  /// the entry lacks: a file that was changed while it was read.
-  ///
-  /// `file` is a regular file. Its position is neither used nor moved.
-  public func copyFile(from file: OpenFile) throws {
-    var offset: Int64 = 0
-    try fill { room in
-      let count = try file.read(into: room, at: offset)
-      offset += Int64(count)
-      return count
-    }
-  }
-}

@@ -59,7 +59,8 @@ public final class BlockingPool: TaskExecutor, @unchecked Sendable {
   }
 
   /// The main thread's whole life: it becomes one of the shared pool's and runs `body`, a task, which ends the process.
-  /// All tasks run on that pool from now on: the runtime's own, with its timer thread, never comes to be.
+  /// All tasks run on that pool from now on: the runtime's own never comes to be, but for its timer thread where a task
+  /// sleeps.
   public static func runMain(_ body: @escaping @Sendable () async -> Never) -> Never {
     stave_take_jobs { job in
       // The runtime hands over jobs, not NULL.

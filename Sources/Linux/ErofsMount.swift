@@ -2,13 +2,13 @@ internal import CLinux
 internal import Core
 internal import Glibc
 
-/// File-backed EROFS mounts of layer indexes (Linux 6.12; DESIGN 1.1).
+/// File-backed EROFS mounts of layer indexes (Linux 6.12).
 public enum ErofsMount {
   /// Mounts the index file `index` with `devices`, its tars in the order of its table, read-only and attached nowhere;
   /// returns the mount, a directory.
   ///
   /// Both are opened by the kernel at once and may be renamed or removed afterwards. Throws a `Failure` if the index is
-  /// damaged or does not fit the tars, and a `SystemError` if the kernel refuses: `blockDeviceRequired` where the index
+  /// damaged or does not fit the tars, and a `SystemError` if the kernel refuses: `notBlockDevice` where the index
   /// lies on a file system that can't carry a mount, `notPermitted` without the privilege.
   public static func open(index: String, devices: [String]) throws -> OpenFile {
     try verify(index: index, devices: devices)

@@ -143,10 +143,4 @@ public enum HostPath {
     let type = stave_file_system(path)
     return type < 0 ? nil : type
   }
-
-  /// Flushes the directory `path` itself, so that renames in it survive a crash.
-  public static func syncDirectory(_ path: String) throws {
-    let directory = try Directory(path)
-    try check("sync \(path)") { fsync(directory.file.descriptor) }
-  }
 }

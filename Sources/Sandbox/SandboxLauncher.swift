@@ -20,15 +20,6 @@ public final class SandboxLauncher: ProcessLauncher {
 
   private var hierarchies: CgroupHierarchies { givenHierarchies ?? CgroupHierarchies.current }
 
-  /// The plan that `launch` would follow on this machine, without control groups: for `--print`.
-  public func plan(_ spec: ProcessSpec) throws -> SpawnPlan {
-    var surroundings = SpawnPlan.Surroundings()
-    surroundings.seccompProgram = spec.seccomp == .unconfined ? nil : []
-    surroundings.hasUnifiedCgroups = hierarchies.isUnifiedOnly
-    surroundings.isMachineRoot = UserNamespace.isInitial
-    return try SpawnPlan(spec, in: surroundings)
-  }
-
   public func launch(_ spec: ProcessSpec, stdio: Stdio) throws -> RunningProcess {
     do {
       return try start(withInheritedLimit(spec), stdio)
