@@ -5,7 +5,7 @@ internal import Linux
 ///
 /// The rules are those of unpacking a layer (`unpackLayer`): a member replaces what an earlier one left at its path,
 /// except that directories unite; missing parents are made 0755, of root, of 1970; `.wh.name` hides what lower layers
-/// have, and beside a member `name` of this layer it makes that directory opaque, in either order; `.wh..wh..opq` makes
+/// have, and beside a directory `name` of this layer it makes that opaque, in any order; `.wh..wh..opq` makes
 /// its directory opaque (OCI image-spec 1.1, layer.md, Whiteouts). Symbolic links in the way lead within the layer.
 /// Attributes that the kernel would not set are left out. Not safe for use from two threads at once.
 public final class LayerIndexBuilder {
@@ -23,6 +23,8 @@ public final class LayerIndexBuilder {
   var lastDirectory: (path: [UInt8], node: UInt32) = ([], 0)
   /// Directories that were made because something in them is there, and have had no member of their own since.
   var impliedCount = 0
+  /// The edges that a whiteout of this layer is for: a directory that is made there, after whatever, is opaque.
+  var hidden: Set<Int> = []
   private var needsTree: NeedsTree?
 
   public init() {}
@@ -100,7 +102,9 @@ public final class LayerIndexBuilder {
       let old = IndexTree.NodeID(index: tree.edges[edge].node)
       let record = tree.records[Int(old.index)]
       if record.isDirectory { return try unite(old, new) }
-      if record.isWhiteout { new.xattrs = TarEntry.sorted(new.xattrs + [LayerWhiteout.opaqueAttribute]) }
+      if record.isWhiteout || hidden.contains(edge) {
+        new.xattrs = TarEntry.sorted(new.xattrs + [LayerWhiteout.opaqueAttribute])
+      }
     }
     try name(try tree.add(new), entry.path.name, in: parent)
   }
@@ -145,11 +149,13 @@ public final class LayerIndexBuilder {
   private func whiteOut(_ path: TreePath) throws {
     if let edge = try find(path) {
       let node = tree.edges[edge].node
+      hidden.insert(edge)
       if tree.records[Int(node)].isDirectory { try markOpaque(node) }
       return
     }
     let parent = try directory(path.bytes.dropName)
     try name(try tree.add(TreeNode(kind: .characterDevice, mode: 0)), path.name, in: parent)
+    if let edge = names.edge(path.name, in: parent, of: tree) { hidden.insert(edge) }
   }
 
   /// Hides what lower layers have in `directory`.

@@ -12,6 +12,8 @@ final class LayerUnpacker {
   private var directoryTimes: [TreePath: Timestamp] = [:]
   /// What this layer made: kept by its own whiteouts in `.apply`.
   private var made: Set<TreePath> = []
+  /// What a whiteout of this layer is for: a directory that is made there, after whatever, is opaque.
+  private var hidden: Set<TreePath> = []
   private(set) var report = UnpackReport()
 
   init(
@@ -87,7 +89,7 @@ final class LayerUnpacker {
     try setMetadata(entry, directory.file)
   }
 
-  /// Makes the directory `path` unless it is one. Where a whiteout of this layer stood it becomes opaque.
+  /// Makes the directory `path` unless it is one. Where a whiteout of this layer stood, or beside one, it becomes opaque.
   private func makeDirectory(_ path: TreePath) throws {
     do {
       return try root.makeDirectory(path, mode: 0o755)
@@ -96,7 +98,7 @@ final class LayerUnpacker {
     if status?.kind == .directory { return }
     try remove(path)
     try root.makeDirectory(path, mode: 0o755)
-    if let status, isWhiteout(status) { try markOpaque(path) }
+    if let status, isWhiteout(status) || hidden.contains(path) { try markOpaque(path) }
   }
 
   private func makeParents(_ path: TreePath) throws {
@@ -232,6 +234,7 @@ final class LayerUnpacker {
       if try root.status(path) != nil { try remove(path) }
       return
     }
+    hidden.insert(path)
     if let status = try root.status(path) {
       if status.kind == .directory { try markOpaque(path) }
       return
@@ -271,6 +274,7 @@ final class LayerUnpacker {
     try root.removeTree(path)
     if directoryTimes[path] != nil {
       for inner in directoryTimes.keys where inner.isWithin(path) { directoryTimes[inner] = nil }
+      for inner in hidden where inner.isWithin(path) && inner != path { hidden.remove(inner) }
     }
   }
 }

@@ -26,6 +26,33 @@ import Testing
     #expect(try listing(MergedTree(mixed)) == expected)
   }
 
+  /// Whatever stood at the name before: a directory that a whiteout of the same layer is for shows nothing from below.
+  @Test func aHiddenNameThatBecomesADirectoryIsOpaque() throws {
+    func entry(_ path: String, _ kind: TarEntry.Kind = .regular) -> (TarEntry, [UInt8]) {
+      (TarEntry(path: TreePath(clamping: path), kind: kind, mode: 0o755), [])
+    }
+    let folder = try LayerFolder()
+    let names = ["a", "b", "c", "e", "p/f"]
+    try folder.add(archive(names.map { entry("\($0)/old") } + [entry("kept/old")]).bytes)
+    try folder.add(
+      archive([
+        entry("a"), entry(".wh.a"), entry("a", .directory), entry(".wh.b"), entry("b"), entry("b", .directory),
+        entry("c"), entry("c", .directory), entry(".wh.c"), entry(".wh.e"), entry("e", .fifo), entry(".wh.e"),
+        entry("e", .directory), entry("e/new"), entry("p/f"), entry("p/.wh.f"), entry("p/f", .directory),
+        entry("kept"), entry("kept", .directory),
+      ]).bytes)
+    var views = [MergedTree([try folder.index(1), try folder.index(0)]), MergedTree([try folder.merged([1, 0])])]
+    if Machine.effectiveUserID == 0 { views.append(MergedTree([try folder.tree(1), try folder.tree(0)])) }
+    for view in views {
+      for name in names {
+        #expect(try view.entry(TreePath(clamping: "\(name)/old")) == nil, "\(name)")
+        #expect(try view.entry(TreePath(clamping: name))?.kind == .directory, "\(name)")
+      }
+      #expect(try view.entry(TreePath(clamping: "e/new")) != nil)
+      #expect(try view.entry(TreePath(clamping: "kept/old")) != nil)
+    }
+  }
+
   @Test(.enabled(if: Machine.effectiveUserID == 0), arguments: 0..<8) func overlayfsAgrees(_ seed: Int) throws {
     let folder = try LayerFolder()
     var stacks = LayerStacks(seed: UInt64(seed) + 1000)
