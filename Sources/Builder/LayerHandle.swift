@@ -1,7 +1,8 @@
 public import Core
 internal import Synchronization
 
-/// A layer of a running build: one of the store, or the upper directory of a step that has ended, which is being packed.
+/// A layer of a running build: one of the store, or the upper directory of a step that has ended, which is being
+/// packed.
 public final class LayerHandle: Sendable {
   /// When the step that made it began; nil for a layer of the base image.
   public let created: Timestamp?

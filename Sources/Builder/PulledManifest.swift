@@ -26,7 +26,8 @@ extension ImageIndex {
     manifests.filter { $0.annotations["vnd.docker.reference.type"] == nil && $0.platform?.os != "unknown" }
   }
 
-  /// The entry that does best for `platform`; one that says no platform does for all. Throws what there is if none does.
+  /// The entry that does best for `platform`; one that says no platform does for all. Throws what there is if none
+  /// does.
   func image(for platform: Platform) throws -> Descriptor {
     let images = images
     if images.count == 1, let only = images.first, only.platform == nil { return only }

@@ -11,7 +11,8 @@ struct child_descriptors {
   int release;
   int sender;
   int launcher; // pidfd of the launcher
-  // The launcher's ends of the three channels, which the child closes: they must end when the launcher does. -1 for none.
+  // The launcher's ends of the three channels, which the child closes: they must end when the launcher does. -1 for
+  // none.
   int others[3];
 };
 

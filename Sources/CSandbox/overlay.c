@@ -182,8 +182,8 @@ static int overlay_by_descriptor(struct walk *w, const struct stave_step *step, 
   return mount;
 }
 
-// For older kernels, which answer EINVAL, and in a user namespace (EPERM): mounts of ours get a place in this namespace,
-// all of them the same, since descriptors tell them apart. Going to the new root leaves them behind.
+// For older kernels, which answer EINVAL, and in a user namespace (EPERM): mounts of ours get a place in this
+// namespace, all of them the same, since descriptors tell them apart. Going to the new root leaves them behind.
 static int attach_lowers(struct walk *w, const char *place) {
   for (uint32_t k = 0; k < w->lower_count; k++) {
     if (!w->mounted[k]) continue;

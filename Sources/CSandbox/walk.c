@@ -45,7 +45,8 @@ void report(struct walk *w, uint32_t kind, int error, const char *text) {
 
 static int die_with_parent(struct walk *w, int signal) {
   if (prctl(PR_SET_PDEATHSIG, signal, 0, 0, 0) < 0) return -1;
-  // It may have died before that. Not told by the status pipe: other children of the launcher may have its read end still.
+  // It may have died before that. Not told by the status pipe: other children of the launcher may have its read end
+  // still.
   struct pollfd launcher = {.fd = w->launcher, .events = POLLIN};
   if (poll(&launcher, 1, 0) > 0) _exit(1);
   return 0;

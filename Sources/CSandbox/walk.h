@@ -1,5 +1,5 @@
-// What the parts of the walker share. It runs in the child, after clone3 and before execve; mounts of layers are made in
-// the launcher too.
+// What the parts of the walker share. It runs in the child, after clone3 and before execve; mounts of layers are made
+// in the launcher too.
 #ifndef STAVE_WALK_H
 #define STAVE_WALK_H
 
@@ -63,7 +63,8 @@ int make_terminal(struct walk *w, const struct stave_step *step);
 int pivot(struct walk *w);
 int set_attributes(int fd, int recursive, uint64_t set, uint64_t clear, uint64_t propagation);
 int attach(int mount, int target);
-// Takes `mount` as the root, attached at `place` by the first, attached already for the second. The descriptor stays open.
+// Takes `mount` as the root, attached at `place` by the first, attached already for the second. The descriptor stays
+// open.
 int adopt_root(struct walk *w, int mount, const char *place);
 int take_root(struct walk *w, int mount);
 // A mount of the configured `fs`; -1, errno, and in w->detail what the file system said.

@@ -36,7 +36,8 @@ public struct Platform: Hashable, Sendable, CustomStringConvertible {
     ])
   }
 
-  /// Parses `linux/amd64`, `linux/arm/v7`, or an architecture alone; common aliases (`x86_64`, `aarch64`) are normalised.
+  /// Parses `linux/amd64`, `linux/arm/v7`, or an architecture alone; common aliases (`x86_64`, `aarch64`) are
+  /// normalised.
   public init(_ text: String) throws {
     let parts = text.lowercased().split(separator: "/", omittingEmptySubsequences: false).map(String.init)
     guard (1...3).contains(parts.count), parts.allSatisfy({ !$0.isEmpty && $0.utf8.allSatisfy(Platform.isAllowed) })

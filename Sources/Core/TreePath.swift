@@ -44,7 +44,8 @@ public struct TreePath: Hashable, Sendable, Comparable, CustomStringConvertible 
   /// As `init(clamping:)` of the UTF-8 bytes.
   public init(clamping text: String) { self.init(clamping: Array(text.utf8)) }
 
-  /// The path `raw` if it needs no cleaning but slashes at its ends and `.` components; nil if it has a `..` component or a NUL.
+  /// The path `raw` if it needs no cleaning but slashes at its ends and `.` components; nil if it has a `..` component
+  /// or a NUL.
   public init?(strict raw: some Sequence<UInt8>) {
     let raw: [UInt8] = Array(raw)
     if TreePath.isClean(raw) {

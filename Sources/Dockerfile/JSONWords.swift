@@ -17,7 +17,8 @@ extension LineParser {
     guard text.first == "[", let (json, rest) = try? JSON.parseFirst(Array(String(scalars: text).utf8)),
       let values = json.array
     else { return nil }
-    // `["a"] # remark` is exec form, as older builders read it; with other text behind it, it is shell form, as newer ones.
+    // `["a"] # remark` is exec form, as older builders read it; with other text behind it, it is shell form, as newer
+    // ones.
     let behind = rest.first { $0 != 0x20 && $0 != 0x09 && $0 != 0x0D && $0 != 0x0A }
     guard behind == nil || behind == UInt8(ascii: "#") else { return nil }
     return try values.map { value in

@@ -10,7 +10,8 @@ public struct CopyPlan: Sendable {
     /// The file `path` of `views[view]`; `key` tells whether its content is that of an earlier time.
     case file(view: Int, path: TreePath, key: FileIdentity?)
     case bytes([UInt8])
-    /// A range of a file, of `entry.size` bytes: a member of an archive, whose `key` tells whether it is as it was read.
+    /// A range of a file, of `entry.size` bytes: a member of an archive, whose `key` tells whether it is as it was
+    /// read.
     case part(FilePart, key: FileIdentity?)
     /// All that is below the directory `path` of `views[view]`, a `HostTree`, is below this directory too, with nothing
     /// else beside it.

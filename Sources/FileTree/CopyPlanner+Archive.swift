@@ -4,8 +4,8 @@ internal import Linux
 /// ADD of a local archive: its members go below the destination, as tar would unpack them there, with the owners and
 /// modes that the archive gives them: as in Docker, `--chown` and `--chmod` are for files that are copied.
 extension CopyPlanner {
-  /// Plans the members of the archive `path`, the file `node`; false if it is none. Throws if it is not as it was when it
-  /// was first seen.
+  /// Plans the members of the archive `path`, the file `node`; false if it is none. Throws if it is not as it was when
+  /// it was first seen.
   func unpack(_ path: TreePath, _ node: TreeNode, of view: any TreeView, for action: String) throws -> Bool {
     let file = try view.open(path)
     guard try ForeignArchive.isArchive(file) else { return false }

@@ -4,8 +4,8 @@ internal import Synchronization
 
 /// A directory of the host as a tree: a build context, less what its ignore file hides.
 ///
-/// Listings and nodes are kept, so that all steps of a build see one state of it and walk it once: what a digest was made
-/// of is what is copied, or the copy fails.
+/// Listings and nodes are kept, so that all steps of a build see one state of it and walk it once: what a digest was
+/// made of is what is copied, or the copy fails.
 public struct HostTree: TreeView {
   /// Whom the files belong to.
   public enum Owner: Sendable, Equatable {
@@ -119,8 +119,8 @@ public struct HostTree: TreeView {
   }
 }
 
-/// Listings of directories and single nodes, up to 150,000 entries in all. The rest is read again; of it a hash is kept,
-/// which tells whether it is as it was.
+/// Listings of directories and single nodes, up to 150,000 entries in all. The rest is read again; of it a hash is
+/// kept, which tells whether it is as it was.
 private final class Listings: Sendable {
   /// What was found at a path.
   struct Found {

@@ -3,8 +3,8 @@ internal import Linux
 
 /// The index of the stack `layers`, top first, as one: what overlayfs would show of them, with whiteouts resolved.
 ///
-/// Its devices are the tars of the layers, the lowest layer's first. If the stack is not `isBottom`, whiteouts and opaque
-/// marks stay as far as they hide what layers below the stack have. Throws a `Failure` if an index is damaged.
+/// Its devices are the tars of the layers, the lowest layer's first. If the stack is not `isBottom`, whiteouts and
+/// opaque marks stay as far as they hide what layers below the stack have. Throws a `Failure` if an index is damaged.
 public func mergedIndex(of layers: [IndexLayer], isBottom: Bool) throws -> IndexTree {
   var merger = IndexMerger(layers, keepsWhiteouts: !isBottom)
   return try merger.run()

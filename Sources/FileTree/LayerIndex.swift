@@ -1,8 +1,8 @@
 public import Core
 public import Linux
 
-/// The reader of an EROFS image that `ErofsWriter` made: names and metadata of one layer, or of a merged stack, and where
-/// in its tars the data lie (Linux, fs/erofs/erofs_fs.h; Documentation/filesystems/erofs.rst).
+/// The reader of an EROFS image that `ErofsWriter` made: names and metadata of one layer, or of a merged stack, and
+/// where in its tars the data lie (Linux, fs/erofs/erofs_fs.h; Documentation/filesystems/erofs.rst).
 ///
 /// Every number in the image is distrusted: damage gives a `Failure`, never a trap, an endless loop or a read outside.
 /// What is damaged but well-formed is found by the checksum, see `verify()`.

@@ -1,15 +1,16 @@
 internal import Core
 public import Linux
 
-/// One layer as overlayfs sees a lower directory: its own nodes, whiteouts and opaque marks, nothing of the layers below.
+/// One layer as overlayfs sees a lower directory: its own nodes, whiteouts and opaque marks, nothing of the layers
+/// below.
 ///
 /// What a layer gives in a `LayerEntry` is good for the same layer only. A damaged layer throws.
 public protocol LayerView: Sendable {
   /// The layer's root directory.
   func root() throws -> LayerEntry
 
-  /// Whether nothing of lower layers shows at all: the root is opaque. Overlayfs does not look at a lower's root for that,
-  /// so who makes an overlay leaves out what is below.
+  /// Whether nothing of lower layers shows at all: the root is opaque. Overlayfs does not look at a lower's root for
+  /// that, so who makes an overlay leaves out what is below.
   var hidesAllBelow: Bool { get throws }
 
   /// The entry `name` of `directory`, nil if there is none. `name` is one component.

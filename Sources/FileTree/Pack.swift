@@ -31,8 +31,8 @@ public func packUpper(
   return count
 }
 
-/// Whom the file at a path of the lower layers belongs to; nil where there is none. A file that has several names in the
-/// upper has one owner: that of the first of them which is a name there too.
+/// Whom the file at a path of the lower layers belongs to; nil where there is none. A file that has several names in
+/// the upper has one owner: that of the first of them which is a name there too.
 public typealias LowerOwners = @Sendable (TreePath) throws -> (uid: UInt32, gid: UInt32)?
 
 /// What members say that is not the upper's.

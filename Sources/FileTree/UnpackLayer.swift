@@ -89,7 +89,8 @@ final class LayerUnpacker {
     try setMetadata(entry, directory.file)
   }
 
-  /// Makes the directory `path` unless it is one. Where a whiteout of this layer stood, or beside one, it becomes opaque.
+  /// Makes the directory `path` unless it is one. Where a whiteout of this layer stood, or beside one, it becomes
+  /// opaque.
   private func makeDirectory(_ path: TreePath) throws {
     do {
       return try root.makeDirectory(path, mode: 0o755)

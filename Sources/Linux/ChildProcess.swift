@@ -24,8 +24,8 @@ public enum ChildProcess {
   /// Runs `program`, an absolute path, with `arguments` behind its name and `environment` (`NAME=value`); it reads
   /// `input`, and then the end. Blocks until the program has ended; children that it leaves behind are not waited for.
   ///
-  /// Throws a `SystemError` if it can't be started. Kills it and throws a `Failure` if it writes more than `limit` bytes
-  /// to its output or its errors, or runs longer than `seconds`.
+  /// Throws a `SystemError` if it can't be started. Kills it and throws a `Failure` if it writes more than `limit`
+  /// bytes to its output or its errors, or runs longer than `seconds`.
   public static func run(
     _ program: String, _ arguments: [String], environment: [String], input: [UInt8] = [], limit: Int = 1 << 20,
     seconds: Int64

@@ -16,9 +16,9 @@ public final class JobStack<Job: Sendable>: @unchecked Sendable {
   private static var patience: Int64 { 3_000_000 }
 
   /// Does `first` and all jobs that come of it, on up to `width` threads, this one among them, or where they wait for
-  /// the disk, unless `width` is 1, on up to 16: `body` gets a job, the number of the thread (from 0), and the stack for more. Returns when
-  /// all are done. Throws the first error, and `CancellationError` if the task is cancelled; then the jobs that are left
-  /// are dropped.
+  /// the disk, unless `width` is 1, on up to 16: `body` gets a job, the number of the thread (from 0), and the stack
+  /// for more. Returns when all are done. Throws the first error, and `CancellationError` if the task is cancelled;
+  /// then the jobs that are left are dropped.
   public static func run(
     _ first: [Job], width: Int, _ body: @escaping @Sendable (Job, Int, JobStack<Job>) throws -> Void
   ) throws {

@@ -82,7 +82,8 @@ private struct MapWriter {
     }
   }
 
-  /// Why the map was not written; nil if it was. `unstarted` is the error of starting who should, `code` how that ended.
+  /// Why the map was not written; nil if it was. `unstarted` is the error of starting who should, `code` how that
+  /// ended.
   func failure(_ unstarted: Int32, _ code: Int32, _ said: Slice<UnsafeRawBufferPointer>) -> String? {
     if unstarted != 0 { return "start \(name): \(SystemError.Code(rawValue: unstarted).text)" }
     guard code != 0 else { return nil }

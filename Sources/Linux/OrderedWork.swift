@@ -9,8 +9,8 @@ public enum OrderedWork {
 
   /// Does all jobs that `next` gives, until it gives nil, by `work` on up to `width` threads, and hands the results to
   /// `take` on this thread, in the order of the jobs. `next` is called by one thread at a time. Where the caller waits
-  /// for results while files come from the disk, up to 16 threads work, unless `width` is 1. No more than `window` results (and as many as
-  /// there are threads) are held.
+  /// for results while files come from the disk, up to 16 threads work, unless `width` is 1. No more than `window`
+  /// results (and as many as there are threads) are held.
   ///
   /// Throws the first error, in the order of the jobs, and `CancellationError` if the task is cancelled.
   public static func run<Job: Sendable, Output: Sendable>(

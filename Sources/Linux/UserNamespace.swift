@@ -53,7 +53,8 @@ public enum UserNamespace {
     state.withLock { $0 = (entered, facts) }
   }
 
-  /// Why no container can be started here, `mount a new /proc: operation not permitted`; nil where one can. It is tried.
+  /// Why no container can be started here, `mount a new /proc: operation not permitted`; nil where one can. It is
+  /// tried.
   public static func containerFault() -> String? {
     var step: Int32 = 0
     let error = stave_probe_container(&step)

@@ -1,5 +1,5 @@
-/// How many threads share a piece of work: as many as were asked for, and more where the process waits for a disk and not
-/// for a processor. One stays one.
+/// How many threads share a piece of work: as many as were asked for, and more where the process waits for a disk and
+/// not for a processor. One stays one.
 struct WorkWidth {
   /// More threads than processors are of use only while they wait for the disk.
   static let most = 16

@@ -1,4 +1,5 @@
-/// What a server asks for before it answers (RFC 9110, 11.6.1): `Bearer realm="https://auth.example/token",service="x"`.
+/// What a server asks for before it answers (RFC 9110, 11.6.1):
+/// `Bearer realm="https://auth.example/token",service="x"`.
 struct AuthenticateChallenge: Sendable, Equatable {
   /// In lower case: `basic`, `bearer`.
   var scheme: String

@@ -47,8 +47,9 @@ public final class RunningProcess: Sendable {
 
   public var pid: Int32 { handle.pid }
 
-  /// What the last call of the process for an id that this user namespace does not have tells right after the end, `chown
-  /// /srv to 33:33 needs a second id`, or that it may; nil if there was none. Where every id is there nobody looks.
+  /// What the last call of the process for an id that this user namespace does not have tells right after the end,
+  /// `chown /srv to 33:33 needs a second id`, or that it may; nil if there was none. Where every id is there nobody
+  /// looks.
   public var refusedID: String? { idWatch?.last }
 
   /// Waits until the process and all others in its pid namespace have ended. It blocks.

@@ -218,8 +218,8 @@ struct SpawnPlanner {
     let filter = surroundings.seccompProgram.map { SpawnStep.seccomp(name: spec.seccomp.rawValue, program: $0) }
     if let filter, !spec.noNewPrivileges { steps.append(filter) }
     if let program = surroundings.idWatch { steps.append(.watchIDs(program)) }
-    // There may be more files open than the limit already: of what follows only the last step opens any, and closes those
-    // first.
+    // There may be more files open than the limit already: of what follows only the last step opens any, and closes
+    // those first.
     steps += spec.rlimits.map { .limit($0) }
     steps += [.user(spec.user, keepsGroups: !surroundings.canSetGroups), .capabilities(spec.capabilities)]
     if spec.noNewPrivileges { steps.append(.noNewPrivileges) }

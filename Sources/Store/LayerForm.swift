@@ -75,8 +75,8 @@ extension Store {
     return try withExtendedLifetime(loops) { try ErofsMount.mount(loops.0.path, devices: [loops.1.path]) }
   }
 
-  /// The best form that works now, and whether it is what the kernel has to say: whatever else was in the way may not be
-  /// there the next time.
+  /// The best form that works now, and whether it is what the kernel has to say: whatever else was in the way may not
+  /// be there the next time.
   private func probe(
     _ file: (_ index: String, _ tar: String) throws -> OpenFile,
     _ loop: (_ index: String, _ tar: String) throws -> OpenFile

@@ -4,8 +4,8 @@ extension PrunePlan {
   /// What a collection of `scope` removes from a store as `inventory` tells of it.
   ///
   /// Besides what the scope says, layers and blobs that nothing needs are always removed. An image that a container
-  /// uses or a list names never is; a step record whose layer an image keeps only with `everyStep`; and nothing that was made or used
-  /// since the oldest lease began.
+  /// uses or a list names never is; a step record whose layer an image keeps only with `everyStep`; and nothing that
+  /// was made or used since the oldest lease began.
   init(_ inventory: StoreInventory, _ scope: Scope, now: Timestamp) {
     let used = Set(inventory.usedImages)
     let unneeded = inventory.images.filter { image in

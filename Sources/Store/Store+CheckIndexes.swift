@@ -3,8 +3,8 @@ internal import FileTree
 internal import Linux
 
 extension Store {
-  /// Reads every index and compares it with its checksum and its tars. With `repair` what is damaged is removed: it is made
-  /// again on use.
+  /// Reads every index and compares it with its checksum and its tars. With `repair` what is damaged is removed: it is
+  /// made again on use.
   func checkIndexes(_ repair: Bool) throws -> [StoreProblem] {
     let problems = try layerIDs().compactMap { diffID in
       let path = paths.layerIndex(diffID)
@@ -32,7 +32,8 @@ extension Store {
     }
   }
 
-  /// What is wrong with the index at `path`, nil if nothing. One that is not there, or was never finished, is made on use.
+  /// What is wrong with the index at `path`, nil if nothing. One that is not there, or was never finished, is made on
+  /// use.
   private func indexFault(_ path: String, tars: [String]) throws -> String? {
     if try HostPath.status(path) == nil { return nil }
     do {

@@ -40,8 +40,8 @@ extension Store {
     }
   }
 
-  /// What the layer's tree lacks of its tar, or nil: the kind of every entry, the size and mode of files, the targets of
-  /// links.
+  /// What the layer's tree lacks of its tar, or nil: the kind of every entry, the size and mode of files, the targets
+  /// of links.
   private func faultOfTree(_ diffID: Digest) throws -> String? {
     guard try hasTree(diffID) else { return nil }
     let tree = try Directory(paths.tree(diffID))

@@ -59,8 +59,8 @@ extension Store {
     }
   }
 
-  /// Adds the image's row to the database. With `keepsManifest` one that is there keeps its own, if that has annotations
-  /// which `suits`.
+  /// Adds the image's row to the database. With `keepsManifest` one that is there keeps its own, if that has
+  /// annotations which `suits`.
   private func put(
     _ row: StateDatabase.Row, size: Int64, keepsManifest: Bool, suits: ([String: String]) -> Bool
   ) throws -> StoredImage {
@@ -216,7 +216,8 @@ extension Store {
     return Store.isOwnWriting(index) ? nil : try readRows().first { $0.id == id }
   }
 
-  /// Writes the index anew where a killed command left it behind the database. On a disk that can't be written it stays.
+  /// Writes the index anew where a killed command left it behind the database. On a disk that can't be written it
+  /// stays.
   private func settleIndex() throws {
     if try HostPath.status(paths.indexPending) != nil { try? database().change(self) { _ in } }
   }

@@ -20,8 +20,8 @@ extension Store {
     return out
   }
 
-  /// What a container on the layers `diffIDs` (lowest first) needs: the lowers of its overlay, topmost first, and the view
-  /// of them. Where layers are mounted from indexes the whole stack has one, made on the first call.
+  /// What a container on the layers `diffIDs` (lowest first) needs: the lowers of its overlay, topmost first, and the
+  /// view of them. Where layers are mounted from indexes the whole stack has one, made on the first call.
   public func root(of diffIDs: [Digest]) throws -> (lowers: [ProcessSpec.LowerLayer], view: MergedTree) {
     let form = try layerForm()
     if form != .tree, diffIDs.count > 1, let (index, layer) = try knownStack(distinctLayers(diffIDs)) {
@@ -97,8 +97,8 @@ extension Store {
     case tree(String)
   }
 
-  /// `layers`, top first, cut into what is mounted together, top first. Counted from the bottom, so that the groups of a
-  /// stack stay those of a stack with more layers on top.
+  /// `layers`, top first, cut into what is mounted together, top first. Counted from the bottom, so that the groups of
+  /// a stack stay those of a stack with more layers on top.
   private static func groups(_ layers: [Lower], isWhole: Bool, isBottom: Bool) -> [Group] {
     var out: [Group] = []
     var run: [IndexedLayer] = []
@@ -130,8 +130,8 @@ extension Store {
     return out.reversed()
   }
 
-  /// The places of a stack's layers, topmost first, each layer once: all that the lower one of two equal layers shows, the
-  /// upper one shows too.
+  /// The places of a stack's layers, topmost first, each layer once: all that the lower one of two equal layers shows,
+  /// the upper one shows too.
   func distinct(_ diffIDs: [Digest]) -> [Int] {
     var seen: Set<String> = []
     return diffIDs.indices.reversed().filter { seen.insert(diffIDs[$0].encoded).inserted }

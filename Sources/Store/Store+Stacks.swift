@@ -29,7 +29,8 @@ extension Store {
     return path
   }
 
-  /// The sound index of the whole stack `diffIDs`, topmost first, each layer once, with its path, if it was made before.
+  /// The sound index of the whole stack `diffIDs`, topmost first, each layer once, with its path, if it was made
+  /// before.
   func knownStack(_ diffIDs: [Digest]) throws -> (path: String, layer: IndexLayer)? {
     let path = paths.stackIndex(Store.identity(diffIDs, isBottom: true))
     return try soundStack(path, diffIDs).map { (path, $0) }

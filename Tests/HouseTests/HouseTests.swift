@@ -66,6 +66,20 @@ private func imports(in text: String) -> [String] {
     #expect(Set(folders).subtracting(cModules) == Set(mayImport.keys))
   }
 
+  /// swift format does not look at comments.
+  @Test func commentsHaveAtMost120Columns() throws {
+    let files = FileManager.default.enumerator(at: root.appending(path: "Sources"), includingPropertiesForKeys: nil)
+    let sources = (files?.allObjects as? [URL] ?? []).filter { ["swift", "c", "h"].contains($0.pathExtension) }
+    #expect(sources.count > 100)
+    for file in sources {
+      let text = try String(contentsOf: file, encoding: .utf8)
+      for (number, line) in text.split(separator: "\n", omittingEmptySubsequences: false).enumerated()
+      where line.utf8.count > 120 && line.drop(while: { $0 == " " }).hasPrefix("//") {
+        #expect(line.count <= 120, "\(file.lastPathComponent) line \(number + 1)")
+      }
+    }
+  }
+
   @Test func importLinesAreRead() {
     #expect(
       imports(in: "public import Core\n@testable import Graph\nimport struct Linux.OpenFile") == [

@@ -2,8 +2,8 @@ internal import Core
 
 /// The lines of a pull or push, in Docker's words.
 ///
-/// Where there is no terminal, a line tells each change of a blob but the counting. On a terminal each blob has one line,
-/// which is painted again; the picture is never higher than the terminal until the end, when all of it stays.
+/// Where there is no terminal, a line tells each change of a blob but the counting. On a terminal each blob has one
+/// line, which is painted again; the picture is never higher than the terminal until the end, when all of it stays.
 struct TransferView: Sendable {
   /// nil: no terminal.
   private var size: (columns: Int, rows: Int)?
