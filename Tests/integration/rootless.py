@@ -115,6 +115,8 @@ def test_single_names_the_call(scene):
     contains(said.err, "become user 33:0: needs a second id", advice)
     said = stave("run", "--rm", "busybox", "chown", "5", "/etc")
     contains(said.err, "chown /etc to 5", "needs a second id")
+    said = stave("run", "--rm", "busybox", "sh", "-c", "chown 5 /etc; sleep 3; exit 3")
+    contains(said.err, "chown /etc to 5", "may need a second id")
     said = stave("build", "--no-cache", scene.context(stave, "single", "FROM busybox\nRUN exit 3\n"))
     if "second id" in said.err:
         raise Problem(f"an ordinary failure blames ids: {said.err}")
@@ -124,6 +126,7 @@ def test_single_keeps_intended_owners(scene):
     """Owners that come from an archive or COPY reach layers and later copies, though the tree can't have them."""
     trees = []
     text = ("FROM busybox AS one\nCOPY --chown=33:44 file /d/copied\nRUN echo 1 > /run-by-root; chmod 600 /d/copied\n"
+            "RUN ln /d/copied /d/a-link\n"
             "FROM busybox\nCOPY --from=one /d /d\nCOPY --from=one /run-by-root /\n")
     for stave in (scene.root, scene.user("single")):
         stave.ok("build", "-t", "kept", scene.context(stave, "kept", text))
@@ -131,7 +134,8 @@ def test_single_keeps_intended_owners(scene):
         trees.append({path: entry.record() for path, entry in tree.items()})
     for path in sorted({*trees[0], *trees[1]}):
         equal(trees[1].get(path), trees[0].get(path), path)
-    equal((trees[1]["d/copied"]["uid"], trees[1]["d/copied"]["gid"]), (33, 44), "owner")
+    for path in ("d/copied", "d/a-link"):
+        equal((trees[1][path]["uid"], trees[1][path]["gid"]), (33, 44), f"owner of {path}")
 
 
 def test_single_becomes_mapped(scene):
