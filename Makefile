@@ -63,10 +63,11 @@ fuzz: deps build
 	@python3 scripts/base-images.py $(BASES) busybox
 	@STAVE_BASE_IMAGES=$(BASES) python3 scripts/fuzz.py --stave $(STAVE) --seconds $(FUZZ_SECONDS)
 
-# What `make test` does a little of: kills, full disks, a large store. Takes about half an hour.
+# What `make test` does a little of: kills, full disks, a large store, faulty registries. Takes most of an hour.
 torture: build bases
 	$(SUDO) env STAVE_BASE_IMAGES=$(realpath $(BASES)) sh -c 'cd Tests/integration && python3 faults_kill.py --rounds 500 && \
-	  python3 faults_disk.py --points 50 && python3 scale.py --layers 10000'
+	  python3 faults_disk.py --points 50 && python3 scale.py --layers 10000 && \
+	  python3 registries.py --only faults --schedules 1000 --kills 100'
 
 install: build
 	$(SUDO) install -D -m 755 $(STAVE) $(DESTDIR)$(PREFIX)/bin/stave

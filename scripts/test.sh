@@ -56,6 +56,7 @@ if step "release build" make build; then
   suite "small outside suites" python3 Tests/integration/debug_suites.py
   suite "servers of the registry tests" python3 Tests/integration/registry_servers.py --selftest
   if [ "$(id -u)" = 0 ]; then run=(); else run=(sudo -E); fi
+  suite "registries" "${run[@]}" python3 Tests/integration/registries.py
   suite "lists of images" "${run[@]}" python3 Tests/integration/registry_lists.py
   suite "command line" "${run[@]}" python3 Tests/integration/cli.py
   suite "Dockerfiles" "${run[@]}" python3 Tests/integration/dockerfiles.py
@@ -68,6 +69,7 @@ if step "release build" make build; then
   suite "Dockerfiles, mapped ids" "${run[@]}" python3 Tests/integration/dockerfiles.py --user mapped
   suite "outside build suites, mapped ids" "${run[@]}" python3 Tests/integration/conformance.py --user mapped
   suite "lists of images, mapped ids" "${run[@]}" python3 Tests/integration/registry_lists.py --user mapped
+  suite "registries, mapped ids" "${run[@]}" python3 Tests/integration/registries.py --user mapped --schedules 20
   suite "ordinary users and containers" "${run[@]}" python3 Tests/integration/rootless.py
   suite "kills" "${run[@]}" python3 Tests/integration/faults_kill.py --rounds 20
   suite "full disks" "${run[@]}" python3 Tests/integration/faults_disk.py --points 12

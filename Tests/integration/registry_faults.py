@@ -50,13 +50,13 @@ class Script:
 
     def choose(self, method, path):
         with self.lock:
-            for fault in self.faults:
-                if fault.where.search(f"{method} {path}"):
-                    fault.seen += 1
-                    if fault.nth <= fault.seen < fault.nth + fault.times:
-                        self.done.append((method, path, fault))
-                        return fault
-        return None
+            matching = [fault for fault in self.faults if fault.where.search(f"{method} {path}")]
+            for fault in matching:
+                fault.seen += 1
+            due = [fault for fault in matching if fault.nth <= fault.seen < fault.nth + fault.times]
+            if due:
+                self.done.append((method, path, due[0]))
+            return due[0] if due else None
 
 
 class Dice:

@@ -62,8 +62,8 @@ class OCIRegistry(Server):
     `referrers`: the referrers API and OCI-Subject; `tag_parameter`: `?tag=` on a push by digest; `min_chunk`: the least
     bytes of a PATCH but the last; `mount`: mounts between repositories; `ranges`: Range on blobs; `heads`: HEAD of
     manifests; `relative`: Location without a host; `page`: the most tags in an answer; `users` demands Basic, `tokens`
-    (a TokenServer) Bearer; `cdn` redirects blobs; `fields` are more fields of every answer; `whole_puts`: a PUT with the
-    whole blob after a POST is taken; `before(handler)` may answer in place of the registry and then gives True.
+    (a TokenServer) Bearer; `cdn` redirects blobs; `fields` are more fields of every answer; `before(handler)` may
+    answer in place of the registry and then gives True.
     """
 
     def __init__(self, referrers=True, tag_parameter=True, min_chunk=0, mount=True, ranges=True, heads=True,

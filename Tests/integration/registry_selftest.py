@@ -13,7 +13,8 @@ from peers import installed, must
 from registry_faults import Dice, Fault, FaultProxy, Script
 from registry_images import MEDIA, Listing, Wire, small
 from registry_oci import OCIRegistry, digest_of
-from registry_servers import Authority, DebianRegistry, Missing, TokenServer, basic
+from registry_servers import Authority, DebianRegistry, Missing, basic
+from registry_tokens import TokenServer
 
 
 def equal(have, want, what="value"):
@@ -218,10 +219,10 @@ def test_faults(folder):
         equal((status[0], 'scope="repository:a:pull,push"' in status[1]["WWW-Authenticate"]), (401, True))
         equal(got(Fault("redirect"))[0], 307)
         place = Wire(own).must(202, "POST", "/v2/a/blobs/uploads/")[0]["Location"]
-        got(Fault("cut-request", after=300), Fault("reset"), method="PATCH", where=place, body=data)
+        got(Fault("cut-request", after=300), Fault("reset", nth=2), method="PATCH", where=place, body=data)
         time.sleep(0.2)
         equal(Wire(own).must(204, "GET", place)[0]["Range"], "0-299", "what passed before the cut")
-        equal(got(Fault("lost-answer"), Fault("reset"), method="POST", where="/v2/a/blobs/uploads/")[0],
+        equal(got(Fault("lost-answer"), Fault("reset", nth=2), method="POST", where="/v2/a/blobs/uploads/")[0],
               "ConnectionResetError")
         if own.errors:
             raise Problem(str(own.errors))
