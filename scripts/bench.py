@@ -3,7 +3,7 @@
 
     bench.py [--stave PATH] [--only GROUP[,GROUP]] [--runs N] [--quick] [--without-peers] [--peer-cap SECONDS]
 
-Groups: ledger, commands, copy, memory, growth. Each figure is the median of some runs; `cpu` is user and system time
+Groups: ledger, commands, copy, memory, growth, registry. Each figure is the median of some runs; `cpu` is user and system time
 of the command and its children, which other work on the machine disturbs less. The limit is what the same work costs
 without an image builder. A peer is asked only where it is installed, and no longer than its cap a row. Needs root.
 """
@@ -15,11 +15,11 @@ from pathlib import Path
 HERE = Path(__file__).resolve().parent
 sys.path[:0] = [str(HERE), str(HERE.parent / "Tests" / "integration")]
 import harness
-from benchmark import commands, copying, growth, ledger, tools
+from benchmark import commands, copying, growth, ledger, registry, tools
 from benchmark.table import Table
 
 GROUPS = {"ledger": ledger.rows, "commands": commands.rows, "copy": copying.rows, "memory": copying.memory_rows,
-          "growth": growth.rows}
+          "growth": growth.rows, "registry": registry.rows}
 
 
 def main():
