@@ -59,6 +59,7 @@ if step "release build" make build; then
   suite "registries" "${run[@]}" python3 Tests/integration/registries.py
   suite "lists of images" "${run[@]}" python3 Tests/integration/registry_lists.py
   suite "command line" "${run[@]}" python3 Tests/integration/cli.py
+  suite "caches of other machines" "${run[@]}" python3 Tests/integration/registry_cache.py
   suite "Dockerfiles" "${run[@]}" python3 Tests/integration/dockerfiles.py
   suite "builds at the same time" "${run[@]}" python3 Tests/integration/at_once.py
   suite "the same images in every way" "${run[@]}" python3 Tests/integration/determinism.py

@@ -17,16 +17,16 @@ public struct ImageAssembly: Sendable {
   }
 
   /// Writes the image of the layers `result` into the store and gives it the names `tags`.
-  /// Its manifest gets `annotations`.
+  /// Its manifest gets `annotations`, its config the records of `cache`.
   public func write(
-    _ result: [StackedLayer], tags: [ImageReference], annotations: [String: String] = [:]
+    _ result: [StackedLayer], tags: [ImageReference], annotations: [String: String] = [:], cache: InlineCache? = nil
   ) throws -> StoredImage {
     var config = plan.config
     config.diffIDs = result.map(\.diffID)
     config.history = try history(result)
     // The newest entry's time, so that a rebuild from the cache gives the same image.
     config.created = plan.sourceDateEpoch ?? config.history.compactMap(\.created).max() ?? created
-    let bytes = config.json.bytes
+    let bytes = (cache.map { CacheManifest.inline($0.index, in: config.json) } ?? config.json).bytes
     let layers = try config.diffIDs.map { diffID in
       guard let layer = try store.layer(diffID) else { throw Failure("export image", "layer \(diffID) is missing") }
       return Descriptor(mediaType: MediaType.ociLayer, digest: layer.diffID, size: layer.size)

@@ -23,12 +23,16 @@ public final class StepExecutor: OpExecutor {
   let nameFiles: SharedNameFiles
   /// Told of each layer that a step made, when it is in the store.
   let layerMade: @Sendable (VertexID, Digest) -> Void
+  /// The definition keys of the plan's vertices.
+  public let definitions = StepDefinitions()
+  /// Caches of other machines, asked for what the store does not know.
+  let imports: CacheImport?
   private let remarks = Mutex<Set<String>>([])
 
   /// An executor for the vertices of `plans`, one a platform; `source` is what failures show an excerpt of.
   public init(
     store: Store, plans: [BuildPlan], context: BuildContext, source: DockerfileDocument, reporter: ProgressReporter,
-    resources: ResourceLimits = ResourceLimits(),
+    resources: ResourceLimits = ResourceLimits(), imports: CacheImport? = nil,
     layerMade: @escaping @Sendable (VertexID, Digest) -> Void = { _, _ in }
   ) throws {
     self.layerMade = layerMade
@@ -38,6 +42,7 @@ public final class StepExecutor: OpExecutor {
     self.source = source
     self.reporter = reporter
     self.resources = resources
+    self.imports = imports
     nameFiles = SharedNameFiles(store)
     launcher = SandboxLauncher(stateDirectory: store.root + "/sandbox")
   }
@@ -99,13 +104,19 @@ public final class StepExecutor: OpExecutor {
     }
   }
 
-  /// The result recorded under `key`, if all its layers are still there.
+  public func begin(_ definitions: [(vertex: Vertex, key: CacheKey)]) {
+    self.definitions.set(definitions)
+  }
+
+  /// The result recorded under `key`, if all its layers are still there, or can be had from a cache.
   public func lookup(_ key: CacheKey) async throws -> LayerStack? {
-    try await BlockingPool.shared.run { [self] in
+    let own = try await BlockingPool.shared.run { [self] () -> LayerStack? in
       let target = key.kind == .definition ? try store.alias(key.digest) : key.digest
       guard let target, let record = try store.step(forKey: target), !record.stack.isEmpty else { return nil }
       return LayerStack(record.stack)
     }
+    if let own { return own }
+    return try await imports?.find(key).map { LayerStack($0.stack) }
   }
 
   /// Takes the right to execute a step, unless its result comes from another build meanwhile.

@@ -58,37 +58,11 @@ extension Instruction.Run {
     }
   }
 
-  /// The fields of a `--mount` value, which is one CSV record (RFC 4180): a field in double quotes may hold commas,
-  /// `""` in it is one quote. Throws a `ParseError` when it is none.
-  static func fields(ofMount mount: String) throws -> [String] {
-    func failure(_ reason: String) -> ParseError { ParseError("failed to parse csv mounts: \(reason)") }
-    var fields: [String] = []
-    var field = String.UnicodeScalarView()
-    var rest = Substring(mount).unicodeScalars
-    while true {
-      if rest.first == "\"" {
-        rest = rest.dropFirst()
-        while true {
-          guard let scalar = rest.popFirst() else { throw failure("extraneous or missing \" in quoted-field") }
-          if scalar != "\"" {
-            field.append(scalar)
-          } else if rest.first == "\"" {
-            field.append(scalar)
-            rest = rest.dropFirst()
-          } else {
-            break
-          }
-        }
-        guard rest.isEmpty || rest.first == "," else { throw failure("extraneous or missing \" in quoted-field") }
-      } else {
-        let plain = rest.prefix { $0 != "," }
-        guard !plain.contains("\"") else { throw failure("bare \" in non-quoted-field") }
-        field.append(contentsOf: plain)
-        rest = rest[plain.endIndex...]
-      }
-      fields.append(String(field))
-      field = String.UnicodeScalarView()
-      guard rest.popFirst() != nil else { return fields }
+  private static func fields(ofMount mount: String) throws -> [String] {
+    do {
+      return try CSVRecord.fields(mount)
+    } catch {
+      throw ParseError("failed to parse csv mounts: \(error.reason)")
     }
   }
 }

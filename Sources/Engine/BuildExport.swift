@@ -22,12 +22,16 @@ struct BuildExport {
     var metadata: BuildMetadata
   }
 
-  /// Writes the images of `built`, one for each platform, and gives them the names.
-  func write(_ built: [(platform: Platform, plan: BuildPlan, layers: [StackedLayer])]) throws -> Result {
+  /// Writes the images of `built`, one for each platform, and gives them the names. `caches` are what their configs take
+  /// along, in the same order.
+  func write(
+    _ built: [(platform: Platform, plan: BuildPlan, layers: [StackedLayer])], _ caches: [InlineCache?]
+  ) throws -> Result {
     let isList = built.count > 1
-    let images = try built.map { platform, plan, layers in
-      try ImageAssembly(store: store, plan: plan).write(
-        layers, tags: isList ? [] : tags, annotations: annotations.values(.manifest, platform))
+    let images = try zip(built, caches).map { built, cache in
+      try ImageAssembly(store: store, plan: built.plan).write(
+        built.layers, tags: isList ? [] : tags, annotations: annotations.values(.manifest, built.platform),
+        cache: cache)
     }
     for image in images { reporter.message("writing image \(image.id.text)") }
     guard let own = ImagePull.best(images) else { throw Failure("export image", "there is nothing to export") }

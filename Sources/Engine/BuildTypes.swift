@@ -41,6 +41,10 @@ public struct BuildRequest: Sendable {
   public var rewritesTimestamps = false
   /// How large the build cache may be after the build: a tenth of the disk if nobody says otherwise.
   public var cacheSize = CacheSize.percent(10)
+  /// `--cache-from`: where steps of other builds can be had, as the user wrote them, `type=registry,ref=NAME`.
+  public var cacheFrom: [String] = []
+  /// `--cache-to`: where the build's steps go for others, as the user wrote them, `type=local,dest=DIR,mode=max`.
+  public var cacheTo: [String] = []
   /// The client's variables, `NAME=value`: proxies and `--build-arg NAME` are taken from here.
   public var environment: [String]
 

@@ -58,6 +58,21 @@ extension Engine {
   private func build(
     _ request: BuildRequest, _ tags: [ImageReference], _ store: Store, _ reporter: ProgressReporter
   ) async throws -> BuildOutcome {
+    let caches = try BuildCaches(request, store, reporter)
+    do {
+      let outcome = try await build(request, tags, store, caches, reporter)
+      await caches.end()
+      return outcome
+    } catch {
+      await caches.end()
+      throw error
+    }
+  }
+
+  private func build(
+    _ request: BuildRequest, _ tags: [ImageReference], _ store: Store, _ caches: BuildCaches,
+    _ reporter: ProgressReporter
+  ) async throws -> BuildOutcome {
     let sources = try await reporter.internalStep("load build definition from \(request.dockerfileName)") {
       try await BlockingPool.shared.run { try BuildSources(request) }
     }
@@ -81,7 +96,11 @@ extension Engine {
     let push = try await BlockingPool.shared.run { try BuildPush(request, tags, plans.map(\.plan), store, reporter) }
     let executor = try StepExecutor(
       store: store, plans: plans.map(\.plan), context: context, source: sources.document, reporter: reporter,
-      layerMade: { push?.layers.layerMade($0, $1) })
+      imports: caches.imports,
+      layerMade: {
+        push?.layers.layerMade($0, $1)
+        caches.layerMade($0, $1, plans.map(\.plan))
+      })
     let solver = Solver(executor, parallelism: request.jobs ?? max(2, Machine.processorCount)) { reporter.report($0) }
     let built: Result<BuildExport.Result, any Error>
     do {
@@ -92,7 +111,8 @@ extension Engine {
       let export = BuildExport(store: store, tags: tags, annotations: request.annotations, reporter: reporter)
       built = .success(
         try await reporter.export { [results] in
-          try await BlockingPool.shared.run { try export.write(results) }
+          let inline = try await caches.inline(results.map(\.plan), executor.definitions, store)
+          return try await BlockingPool.shared.run { try export.write(results, inline) }
         })
     } catch {
       built = .failure(error)
@@ -101,6 +121,7 @@ extension Engine {
     // Also of a build that failed: the next one is likely to be of the same files.
     await BlockingPool.shared.run { context.saveIndex() }
     let written = try await pushed(built, push)
+    try await caches.export(plans.map(\.plan), executor.definitions)
     if let path = request.idFile { try HostPath.write(Array(written.metadata.imageID.text.utf8), to: path) }
     if let path = request.metadataFile {
       try HostPath.write(Array(written.metadata.json.pretty(indent: 2).utf8), to: path)

@@ -12,6 +12,9 @@ public protocol OpExecutor: Sendable {
   /// The digest of what the vertex reads from the build context, nil if nothing. Throws if a file is missing.
   func contextDigest(_ vertex: Vertex) async throws -> ContentDigest?
 
+  /// Told once, before any look-up: the vertices and their definition keys.
+  func begin(_ definitions: [(vertex: Vertex, key: CacheKey)])
+
   /// The result that is stored under `key`, or nil.
   func lookup(_ key: CacheKey) async throws -> Result?
 
@@ -31,6 +34,10 @@ public protocol OpExecutor: Sendable {
 
   /// Stores that the result under `content` has the definition key `definition` too.
   func alias(definition: CacheKey, to content: CacheKey) async throws
+}
+
+extension OpExecutor {
+  public func begin(_ definitions: [(vertex: Vertex, key: CacheKey)]) {}
 }
 
 /// The answer to a build that wants to execute a step.

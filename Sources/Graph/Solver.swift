@@ -54,6 +54,7 @@ public struct Solver<Executor: OpExecutor>: Sendable {
     var run = try SolverRun<Executor>(
       vertices: vertices, contexts: contexts, targets: targets, parallelism: parallelism, onEvent: onEvent)
     let executor = self.executor
+    executor.begin(Array(zip(vertices, run.definitions)).map { (vertex: $0, key: $1) })
     let rests = RestTasks()
     return try await withTaskCancellationHandler {
       try await withThrowingTaskGroup(of: SolverReport<Executor>.self) { group in

@@ -8,7 +8,7 @@ struct SolverRun<Executor: OpExecutor> {
   private let contexts: [ContentDigest?]
   private let inputs: [[Int]]
   private let consumers: [[Int]]
-  private let definitions: [CacheKey]
+  let definitions: [CacheKey]
   /// Whether the definition key may not be looked up: the vertex or one below it ignores the cache.
   private let skipsDefinition: [Bool]
   private let parallelism: Int

@@ -9,6 +9,13 @@ private let buildFlagsNow: [Flag] = [
   Flag(
     "build-arg", .list, "Set a build argument; without a value, take it from the environment",
     placeholder: "name[=value]"),
+  Flag(
+    "cache-from", .list, "Take steps from this cache: NAME, type=registry,ref=NAME or type=local,src=DIR",
+    placeholder: "cache"),
+  Flag(
+    "cache-to", .list,
+    "Write the steps to this cache: type=registry,ref=NAME[,mode=max], type=local,dest=DIR or type=inline",
+    placeholder: "cache"),
   Flag("file", "f", .list, "The Dockerfile; - for standard input (default: Dockerfile in PATH)", placeholder: "path"),
   Flag("iidfile", .string, "Write the image ID to this file", placeholder: "path"),
   Flag("jobs", .int, "Steps that run at the same time (default: the number of processors)"),
@@ -56,7 +63,7 @@ private let buildFlagsLater: [Flag] =
   ]
   + Flag.later(
     [
-      "allow", "attest", "build-arg-file", "build-context", "cache-from", "cache-to", "cap-add",
+      "allow", "attest", "build-arg-file", "build-context", "cap-add",
       "cap-drop", "cpp-flag", "decryption-key", "device", "dns", "dns-option", "dns-search", "env", "group-add",
       "hooks-dir", "layer-label", "mount", "no-cache-filter", "os-feature", "policy", "resource", "runtime-flag",
       "secret", "security-opt", "ssh", "ulimit", "unsetannotation", "unsetenv", "unsetlabel",

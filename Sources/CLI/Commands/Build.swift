@@ -90,6 +90,8 @@ private func buildRequest(_ call: Invocation) throws -> BuildRequest {
   }
   request.rewritesTimestamps = call.bool("rewrite-timestamp")
   request.environment = call.environment
+  request.cacheFrom = call.list("cache-from")
+  request.cacheTo = call.list("cache-to")
   request.cacheSize = try cacheSize(call)
   return request
 }

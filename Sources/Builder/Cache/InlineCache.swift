@@ -1,0 +1,19 @@
+public import Graph
+public import Store
+
+/// The records of an image's own steps, which its config takes along.
+public struct InlineCache: Sendable {
+  let index: CacheIndex
+
+  /// Those of the image of `plan`, which was solved; nil if it has none.
+  public init?(_ plan: BuildPlan, _ definitions: StepDefinitions, _ store: Store) async throws {
+    let records = try await CacheExport.records([plan], definitions, .min, store, nil).map { record in
+      var record = record
+      // Equal steps make equal images, however long they took.
+      record.durations = [:]
+      return record
+    }
+    if records.isEmpty { return nil }
+    index = CacheIndex(records, blobs: [:])
+  }
+}
