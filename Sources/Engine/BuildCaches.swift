@@ -43,7 +43,7 @@ struct BuildCaches: Sendable {
   /// What the images of `plans` take along, in their order.
   func inline(_ plans: [BuildPlan], _ definitions: StepDefinitions, _ store: Store) async throws -> [InlineCache?] {
     var out: [InlineCache?] = []
-    for plan in plans { out.append(isInline ? try await InlineCache(plan, definitions, store) : nil) }
+    for plan in plans { out.append(isInline ? try await InlineCache(plan, definitions, store, imports) : nil) }
     return out
   }
 

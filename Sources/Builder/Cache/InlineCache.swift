@@ -5,9 +5,11 @@ public import Store
 public struct InlineCache: Sendable {
   let index: CacheIndex
 
-  /// Those of the image of `plan`, which was solved; nil if it has none.
-  public init?(_ plan: BuildPlan, _ definitions: StepDefinitions, _ store: Store) async throws {
-    let records = try await CacheExport.records([plan], definitions, .min, store, nil).map { record in
+  /// Those of the image of `plan`, which was solved; nil if it has none. `imports` are the caches that the build used.
+  public init?(
+    _ plan: BuildPlan, _ definitions: StepDefinitions, _ store: Store, _ imports: CacheImport?
+  ) async throws {
+    let records = try await CacheExport.records([plan], definitions, .min, store, imports).map { record in
       var record = record
       // Equal steps make equal images, however long they took.
       record.durations = [:]
