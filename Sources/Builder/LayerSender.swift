@@ -22,8 +22,8 @@ struct RepositoryDestination: BlobDestination {
   }
 }
 
-/// Sends layers of the store in the form that is wanted: several at a time, of which one is compressed, since that takes
-/// all processors. What is there needs no bytes where its digest is known.
+/// Sends layers of the store in the form that is wanted: several at a time, of which one is compressed, since that
+/// takes all processors. What is there needs no bytes where its digest is known.
 struct LayerSender: Sendable {
   let forms: LayerForms
   let progress: @Sendable (TransferEvent) -> Void
@@ -43,7 +43,8 @@ struct LayerSender: Sendable {
     }
   }
 
-  /// Sees to it that `destination` has the layer; returns what it has. `stored` is what its image's manifest says of it.
+  /// Sees to it that `destination` has the layer; returns what it has. `stored` is what its image's manifest says of
+  /// it.
   func send(
     _ diffID: Digest, _ stored: Descriptor, to destination: any BlobDestination, _ sources: MountSources
   ) async throws -> Descriptor {

@@ -22,8 +22,8 @@ struct BuildExport {
     var metadata: BuildMetadata
   }
 
-  /// Writes the images of `built`, one for each platform, and gives them the names. `caches` are what their configs take
-  /// along, in the same order.
+  /// Writes the images of `built`, one for each platform, and gives them the names. `caches` are what their configs
+  /// take along, in the same order.
   func write(
     _ built: [(platform: Platform, plan: BuildPlan, layers: [StackedLayer])], _ caches: [InlineCache?]
   ) throws -> Result {

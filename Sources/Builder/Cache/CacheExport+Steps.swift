@@ -31,8 +31,8 @@ extension CacheExport {
     }
   }
 
-  /// The records of the steps that `mode` exports, in the order of the plans: the store's, or those of a cache that the build
-  /// used, of steps that were not even looked at. One that is nowhere is left out.
+  /// The records of the steps that `mode` exports, in the order of the plans: the store's, or those of a cache that
+  /// the build used, of steps that were not even looked at. One that is nowhere is left out.
   static func records(
     _ plans: [BuildPlan], _ definitions: StepDefinitions, _ mode: Mode, _ store: Store, _ imports: CacheImport?
   ) async throws -> [StepRecord] {

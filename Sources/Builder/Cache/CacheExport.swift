@@ -7,8 +7,8 @@ internal import Synchronization
 
 /// Writes a build's steps to a cache that other machines can use.
 ///
-/// Layers are sent as soon as they are known, beside the steps that still run; the index follows when the build is done.
-/// What the destination has is not sent, and what it holds is changed all at once, by the manifest.
+/// Layers are sent as soon as they are known, beside the steps that still run; the index follows when the build is
+/// done. What the destination has is not sent, and what it holds is changed all at once, by the manifest.
 public final class CacheExport: Sendable {
   /// Which steps.
   public enum Mode: String, Sendable, CaseIterable {

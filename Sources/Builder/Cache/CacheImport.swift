@@ -6,9 +6,9 @@ internal import Synchronization
 
 /// Lets a build use the steps of other machines' caches: asks them what the store does not know.
 ///
-/// The indexes of the caches are fetched from the beginning, beside other work, and waited for by the first look-up that
-/// needs them. A step that one of them knows brings in the layers that the store lacks, and becomes one of the store's.
-/// A cache that can't be used is a warning, and counts as empty.
+/// The indexes of the caches are fetched from the beginning, beside other work, and waited for by the first look-up
+/// that needs them. A step that one of them knows brings in the layers that the store lacks, and becomes one of the
+/// store's. A cache that can't be used is a warning, and counts as empty.
 public final class CacheImport: Sendable {
   private let store: Store
   private let reporter: ProgressReporter

@@ -7,7 +7,7 @@ internal import Store
 /// ```
 /// {"version":1,
 ///  "layers":[{"diffID":D,"blob":DESCRIPTOR}],       blob: where it has one
-///  "nodes":[[PARENT,LAYER,CREATED]],                positions, -1 at the bottom; CREATED: RFC 3339, missing for a base's
+///  "nodes":[[PARENT,LAYER,CREATED]],                positions, -1 at the bottom; CREATED: none for a base
 ///  "steps":[{"key":D,"definitions":[D],"top":NODE,"started":T,"durations":{},"title":TEXT,"preimage":ANY}]}
 /// ```
 extension CacheIndex {
