@@ -8,7 +8,6 @@ from harness import Problem
 from registries import until
 from registry_faults import Fault
 from registry_images import MEDIA, OCI, Listing, Made, Wire, mixed_bytes, runnable, small, tar_of
-from registry_oci import digest_of
 from registry_servers import Missing, basic
 
 

@@ -1,6 +1,5 @@
 """Tests of `push`: what goes over the wire, and that nothing goes twice."""
 
-
 from harness import Image
 from registry_faults import Fault
 from registry_images import MEDIA, Made, Wire, mixed_bytes, runnable, small, tar_of
