@@ -157,7 +157,8 @@ public final class CacheImport: Sendable {
 
   private func giveUp(_ source: Source, _ error: any Error) {
     guard source.state.giveUp() else { return }
-    reporter.warning(Diagnostic(.warning, "build without the cache \(source.source.name): \(error)"))
+    let hint = (error as? Failure)?.hint.map { "; \($0)" } ?? ""
+    reporter.warning(Diagnostic(.warning, "build without the cache \(source.source.name): \(error)\(hint)"))
   }
 
   /// Brings in what the store lacks of `layers`; false if there is one that the cache has not got either.
